@@ -1,0 +1,51 @@
+# make run    the demo: web, worker, scheduler and a simulated Heska, with nothing installed beforehand
+# make test   the whole suite, on SQLite and on a PostgreSQL and Redis of its own
+# Both need Python 3.11 or newer and make, and set everything else up by themselves.
+
+PORT ?= 8000
+export PORT PYTHON
+
+PY = .venv/bin/python
+# A blank database of the suite's own; see tests/servers.py.
+PYTEST = $(PY) -m pytest -n 2
+
+.PHONY: help run test install serve check lock clean
+
+help:
+	@echo "make run [PORT=8000]  the demo at http://localhost:8000"
+	@echo "make test             the whole suite"
+	@echo "make install          only set up .venv"
+	@echo "make serve            web, worker and scheduler in the environment given: no demo, no simulator"
+	@echo "make check            style, types, import rules, migrations, deployment checks, templates"
+	@echo "make lock             write the two lock files anew from pyproject.toml"
+	@echo "make clean            remove .venv and tool caches; your data in var/ stays"
+
+run:
+	@sh deploy/setup.sh run
+	@exec $(PY) -m pims.run demo
+
+test:
+	@sh deploy/setup.sh dev
+	$(PYTEST)
+	$(PY) -m tests.servers --postgresql --redis -- $(PYTEST)
+
+install:
+	@sh deploy/setup.sh run
+
+serve:
+	@sh deploy/setup.sh run
+	@exec $(PY) -m pims.run serve
+
+check:
+	@sh deploy/setup.sh dev
+	@exec sh deploy/check.sh
+
+UV = $(PY) -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11
+lock:
+	@sh deploy/setup.sh dev
+	$(UV) pyproject.toml -o requirements.txt
+	$(UV) --group dev pyproject.toml -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
