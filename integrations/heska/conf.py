@@ -1,0 +1,35 @@
+"""Typed access to the settings of this integration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+VENDOR = "heska"
+SCOPE = "results:write"
+# Goes with each stored message, so that all can be read again when the wire module changes.
+ADAPTER_VERSION = "0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where Heska is. From the environment only, never from a form or the database (SSRF)."""
+
+    base_url: str
+    subscription_key: str
+    token_path: str
+    submit_path: str
+    token_encoding: str
+    allow_insecure: bool
+
+
+def endpoint() -> Endpoint:
+    return Endpoint(
+        base_url=settings.HESKA_BASE_URL,
+        subscription_key=settings.HESKA_SUBSCRIPTION_KEY,
+        token_path=settings.HESKA_TOKEN_PATH,
+        submit_path=settings.HESKA_SUBMIT_PATH,
+        token_encoding=settings.HESKA_TOKEN_ENCODING,
+        allow_insecure=settings.HESKA_ALLOW_INSECURE,
+    )

@@ -1,0 +1,47 @@
+"""One error tree. `message` is for the person in front of the screen: what is wrong and what to do
+next; `code` is for programs."""
+
+from __future__ import annotations
+
+
+class LabError(Exception):
+    code = "error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class AppendOnly(LabError):
+    """Somebody tried to change a row of a history."""
+
+    code = "append_only"
+
+    def __init__(self, label: str) -> None:
+        super().__init__(
+            f"{label} is append-only: its rows are never changed or deleted."
+        )
+
+
+class InvalidInput(LabError):
+    """What a person or a program gave cannot be taken; nothing was written."""
+
+    code = "invalid"
+
+
+class NotAllowed(LabError):
+    """The acting user's role does not allow it."""
+
+    code = "not_allowed"
+
+
+class Stale(LabError):
+    """Somebody else was faster; nothing was written."""
+
+    code = "stale"
+
+
+class NoVendor(LabError):
+    """No laboratory integration of that name is installed."""
+
+    code = "no_vendor"

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from labs.models.catalogue import Analyte, Panel, PanelAnalyte, ReferenceInterval
+from labs.models.clinic import Analyzer, Clinic, Membership, Role
+from labs.models.event import LabEvent
+from labs.models.message import Message, MessageState
+from labs.models.patient import Owner, Patient, Sex, Species, Visit, Weight
+from labs.models.request import (
+    LabRequest,
+    Priority,
+    RequestedTest,
+    RequestState,
+    Specimen,
+    TestState,
+)
+from labs.models.result import (
+    Attachment,
+    Flag,
+    LabResult,
+    Observation,
+    ResultStatus,
+    Review,
+    ReviewState,
+    TestRun,
+)
+from labs.models.submission import Submission, SubmissionState
+from labs.models.unmatched import (
+    MatchDecision,
+    UnmatchedReason,
+    UnmatchedResult,
+    UnmatchedState,
+)
+
+__all__ = [
+    "Analyte",
+    "Analyzer",
+    "Attachment",
+    "Clinic",
+    "Flag",
+    "LabEvent",
+    "LabRequest",
+    "LabResult",
+    "MatchDecision",
+    "Membership",
+    "Message",
+    "MessageState",
+    "Observation",
+    "Owner",
+    "Panel",
+    "PanelAnalyte",
+    "Patient",
+    "Priority",
+    "ReferenceInterval",
+    "RequestState",
+    "RequestedTest",
+    "ResultStatus",
+    "Review",
+    "ReviewState",
+    "Role",
+    "Sex",
+    "Species",
+    "Specimen",
+    "Submission",
+    "SubmissionState",
+    "TestRun",
+    "TestState",
+    "UnmatchedReason",
+    "UnmatchedResult",
+    "UnmatchedState",
+    "Visit",
+    "Weight",
+]

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import zoneinfo
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from labs import ids
+from labs.querysets import ClinicQuerySet, ClinicsQuerySet
+
+
+def validate_timezone(name: str) -> None:
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(
+            f"“{name}” is no time zone. Use a name such as America/Denver."
+        )
+
+
+class Clinic(models.Model):
+    """A veterinary practice at one place: the border that no row crosses (I3)."""
+
+    name = models.CharField(max_length=200)
+    timezone = models.CharField(
+        max_length=64, default="UTC", validators=[validate_timezone]
+    )
+    public_id = models.SlugField(
+        max_length=64,
+        unique=True,
+        default=ids.clinic_public_id,
+        help_text="Names the clinic to the laboratory, in the address for unmatched results.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ClinicsQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        return zoneinfo.ZoneInfo(self.timezone)
+
+
+class Role(models.TextChoices):
+    TECHNICIAN = "technician", "Technician"
+    VET = "vet", "Veterinarian"
+    ADMIN = "admin", "Administrator"
+
+
+class Membership(models.Model):
+    """That a person works at a clinic, and as what. A person may work at several."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT)
+    role = models.CharField(max_length=12, choices=Role.choices)
+
+    objects = ClinicQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("clinic", "user")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["user", "clinic"], name="membership_once_per_clinic"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user}, {self.get_role_display()} at {self.clinic}"
+
+
+class Analyzer(models.Model):
+    """An instrument that a clinic has. A clinic with none listed may order every panel."""
+
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT)
+    model = models.CharField(max_length=100)
+    serial_number = models.CharField(max_length=100, blank=True)
+    name = models.CharField(
+        max_length=100, blank=True, help_text="Where it stands, for example"
+    )
+    in_use = models.BooleanField(default=True)
+
+    objects = ClinicQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("clinic", "model", "serial_number")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["clinic", "model", "serial_number"],
+                name="analyzer_once_per_clinic",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.model, self.serial_number) if part)

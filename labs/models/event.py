@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+from labs.errors import AppendOnly
+from labs.querysets import AppendOnlyQuerySet
+
+
+class LabEvent(models.Model):
+    """The audit: who did what to which record, when. Append-only. Holds ids, never names."""
+
+    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, null=True)
+    at = models.DateTimeField(auto_now_add=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True
+    )
+    # Who acted where no person did: a vendor's name, `system`, or `command`.
+    source = models.CharField(max_length=32, blank=True)
+    verb = models.CharField(max_length=40)
+    patient = models.ForeignKey("labs.Patient", on_delete=models.PROTECT, null=True)
+    request = models.ForeignKey(
+        "labs.LabRequest", on_delete=models.PROTECT, null=True, related_name="events"
+    )
+    unmatched = models.ForeignKey(
+        "labs.UnmatchedResult",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="events",
+    )
+    message = models.ForeignKey("labs.Message", on_delete=models.PROTECT, null=True)
+    data = models.JSONField(default=dict)
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("pk",)
+        indexes = (models.Index(fields=["clinic", "-at"], name="event_of_clinic"),)
+
+    def __str__(self) -> str:
+        return f"{self.verb} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk is not None:
+            raise AppendOnly(self._meta.label)
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise AppendOnly(self._meta.label)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from labs import ids
+from labs.querysets import RequestQuerySet
+
+
+class RequestState(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    QUEUED = "queued", "Queued"
+    SENT = "sent", "Sent"
+    ACCEPTED = "accepted", "Accepted"
+    RUNNING = "running", "Running"
+    PARTIAL = "partial", "Partial"
+    COMPLETE = "complete", "Complete"
+    CANCELLED = "cancelled", "Cancelled"
+    NEEDS_ATTENTION = "needs_attention", "Needs attention"
+
+
+class Priority(models.TextChoices):
+    ROUTINE = "routine", "Routine"
+    STAT = "stat", "STAT"
+
+
+class LabRequest(models.Model):
+    """An order of laboratory tests for one patient. Its state is derived by
+    `labs.services.states` from its tests and its submission, and written nowhere else."""
+
+    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
+    patient = models.ForeignKey("labs.Patient", on_delete=models.PROTECT)
+    lab_report_id = models.CharField(
+        max_length=20, unique=True, default=ids.lab_report_id
+    )
+    result_key = models.CharField(max_length=64, unique=True, default=ids.result_key)
+    state = models.CharField(
+        max_length=16, choices=RequestState.choices, default=RequestState.DRAFT
+    )
+    priority = models.CharField(
+        max_length=8, choices=Priority.choices, default=Priority.ROUTINE
+    )
+    notes = models.TextField(blank=True)
+    doctor = models.CharField(max_length=100, blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True
+    )
+    requested_at = models.DateTimeField()
+    retrospective = models.BooleanField(
+        default=False,
+        help_text="Made when an unmatched result was put on the patient's record",
+    )
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    cancelled_reason = models.CharField(max_length=200, blank=True)
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+    # Grows with each change that a person should see: pages poll with it and get 204 while it stands.
+    version = models.PositiveIntegerField(default=1)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = RequestQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-requested_at", "-pk")
+        indexes = (
+            models.Index(
+                fields=["clinic", "state", "-requested_at"], name="request_worklist"
+            ),
+            models.Index(
+                fields=["patient", "-requested_at"], name="request_of_patient"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.lab_report_id
+
+
+class Specimen(models.Model):
+    """What was drawn from the animal for a request."""
+
+    request = models.ForeignKey(LabRequest, on_delete=models.PROTECT)
+    type = models.CharField(max_length=50)
+    collected_at = models.DateTimeField(null=True, blank=True)
+    collected_by = models.CharField(max_length=100, blank=True)
+    label = models.CharField(
+        max_length=50, blank=True, help_text="Such as “pre” or “4 h”"
+    )
+    fasting = models.BooleanField(null=True, blank=True, help_text="Empty: not known")
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.label}".strip()
+
+
+class TestState(models.TextChoices):
+    REQUESTED = "requested", "Requested"
+    RUNNING = "running", "Running"
+    COMPLETE = "complete", "Complete"
+    REFUSED = "refused", "Refused"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class RequestedTest(models.Model):
+    """One panel of a request. A request is complete when each of these is complete or closed."""
+
+    __test__ = False
+
+    request = models.ForeignKey(
+        LabRequest, on_delete=models.PROTECT, related_name="tests"
+    )
+    panel = models.ForeignKey("labs.Panel", on_delete=models.PROTECT)
+    specimen = models.ForeignKey(
+        Specimen, on_delete=models.PROTECT, null=True, blank=True
+    )
+    position = models.PositiveIntegerField()
+    test_request_id = models.CharField(max_length=24, unique=True)
+    state = models.CharField(
+        max_length=10, choices=TestState.choices, default=TestState.REQUESTED
+    )
+    refusal = models.TextField(blank=True, help_text="The laboratory's own words")
+
+    class Meta:
+        ordering = ("request", "position")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["request", "position"], name="test_position_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.test_request_id

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from labs.querysets import AppendOnlyQuerySet, UnmatchedQuerySet
+
+
+class UnmatchedState(models.TextChoices):
+    OPEN = "open", "Open"
+    HELD = "held", "Held"
+    MATCHED = "matched", "Matched"
+    DISMISSED = "dismissed", "Dismissed"
+
+
+class UnmatchedReason(models.TextChoices):
+    NO_REQUEST = "no_request", "Run without a request"
+    UNKNOWN_KEY = (
+        "unknown_key",
+        "Sent to an address that belongs to no request of this clinic",
+    )
+    CONFLICT = "conflict", "Contradicts the request it was sent for"
+    REQUEST_CANCELLED = "request_cancelled", "The request was cancelled here"
+
+
+class UnmatchedResult(models.Model):
+    """An orphan: results that nobody can file without a person's word."""
+
+    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    vendor = models.CharField(max_length=32)
+    external_id = models.CharField(
+        max_length=100, blank=True, help_text="The vendor's report id"
+    )
+    message_id = models.CharField(
+        max_length=200,
+        help_text="The sender's, else the body's SHA-256; of the first message",
+    )
+    state = models.CharField(
+        max_length=10, choices=UnmatchedState.choices, default=UnmatchedState.OPEN
+    )
+    reason = models.CharField(max_length=20, choices=UnmatchedReason.choices)
+    contradictions = models.JSONField(default=list, help_text="Sentences for people")
+    # labs.report.Identity as it was typed at the analyzer. Never changed, also not by a match.
+    typed = models.JSONField(default=dict)
+    # The request that a conflict was sent for: the first candidate, never a decision.
+    suggested_request = models.ForeignKey(
+        "labs.LabRequest",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="contradicted_by",
+    )
+    held_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    state_reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    # Two people at once: the second one's version no longer stands, and is told so.
+    version = models.PositiveIntegerField(default=1)
+
+    objects = UnmatchedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("created_at", "pk")
+        indexes = (
+            models.Index(
+                fields=["clinic", "state", "created_at"], name="unmatched_queue"
+            ),
+            models.Index(fields=["clinic", "external_id"], name="unmatched_external"),
+            models.Index(fields=["clinic", "message_id"], name="unmatched_message"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.typed.get('patient_name') or 'no name typed'}, {self.external_id}".strip(
+            ", "
+        )
+
+
+class MatchDecision(models.Model):
+    """What a person decided about an orphan. Append-only but for `active`, which the taking back of
+    a match clears."""
+
+    class Action(models.TextChoices):
+        MATCH = "match", "Matched"
+        UNMATCH = "unmatch", "Match taken back"
+        HOLD = "hold", "Held"
+        DISMISS = "dismiss", "Dismissed"
+        REOPEN = "reopen", "Opened again"
+
+    unmatched = models.ForeignKey(
+        UnmatchedResult, on_delete=models.PROTECT, related_name="decisions"
+    )
+    action = models.CharField(max_length=8, choices=Action.choices)
+    active = models.BooleanField(default=False, help_text="The match that stands now")
+    patient = models.ForeignKey("labs.Patient", on_delete=models.PROTECT, null=True)
+    request = models.ForeignKey("labs.LabRequest", on_delete=models.PROTECT, null=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True
+    )
+    reason = models.CharField(max_length=200, blank=True)
+    evidence = models.JSONField(
+        default=dict, help_text="What the screen showed for and against"
+    )
+    at = models.DateTimeField(auto_now_add=True)
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["unmatched"], condition=Q(active=True), name="one_active_match"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()}: {self.unmatched}"

@@ -1,0 +1,64 @@
+"""What we ask a laboratory for, in our own words: what a vendor's wire module writes a body from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderedTest:
+    test_request_id: str
+    code: str
+    name: str
+    analyzer_model: str
+    specimen_type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """`species` is one of Species, `sex` one of Sex; `neutered` None where unknown."""
+
+    lab_report_id: str
+    result_endpoint: str
+    clinic_id: str
+    requested_at: datetime
+    stat: bool
+    notes: str
+    patient_id: str
+    patient_name: str
+    species: str
+    breed: str
+    sex: str
+    neutered: bool | None
+    birth_date: date | None
+    birth_date_estimated: bool
+    weight_kg: Decimal | None
+    microchip: str
+    owner_id: str
+    owner_first_name: str
+    owner_last_name: str
+    doctor: str
+    technician: str
+    tests: tuple[OrderedTest, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestOutcome:
+    """What the laboratory said of one test when it took the order."""
+
+    __test__ = False
+
+    test_request_id: str
+    accepted: bool
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """The laboratory's answer to an accepted order."""
+
+    external_id: str = ""
+    tests: tuple[TestOutcome, ...] = ()
+    note: str = ""

@@ -1,0 +1,91 @@
+"""Scope is where loading is: every read on behalf of a person goes through `for_user`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from labs.errors import AppendOnly
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+
+class ClinicQuerySet(models.QuerySet[Any]):
+    """Rows that belong to a clinic. `clinic_path` is the lookup from the row to its clinic."""
+
+    clinic_path = "clinic"
+
+    def for_user(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Only rows of clinics in which that user works; none for an anonymous or disabled one."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        return self.filter(**{f"{self.clinic_path}__membership__user": user})
+
+
+class ClinicsQuerySet(models.QuerySet[Any]):
+    def for_user(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        return self.filter(membership__user=user)
+
+
+class PatientQuerySet(ClinicQuerySet):
+    def search(self, text: str) -> Self:
+        """Each word must appear in the pet's name, id or chip, or in the owner's name or phone."""
+        found = self
+        for word in text.replace(",", " ").split():
+            found = found.filter(
+                Q(name__icontains=word)
+                | Q(patient_id__icontains=word)
+                | Q(microchip__icontains=word)
+                | Q(owner__last_name__icontains=word)
+                | Q(owner__first_name__icontains=word)
+                | Q(owner__phone__icontains=word)
+            )
+        return found
+
+
+class RequestQuerySet(ClinicQuerySet):
+    def open(self) -> Self:
+        """Not yet complete and not given up: a result for one of its tests may still come."""
+        return self.exclude(state__in=["draft", "complete", "cancelled"])
+
+
+class UnmatchedQuerySet(ClinicQuerySet):
+    def waiting(self) -> Self:
+        """Open or held: a person has still to say whose result it is."""
+        return self.filter(state__in=["open", "held"])
+
+
+class SubmissionQuerySet(ClinicQuerySet):
+    def due(self, now: datetime | None = None) -> Self:
+        """Rows to send now; costs one index range scan of (state, not_before)."""
+        return self.filter(
+            state__in=["queued", "unknown"], not_before__lte=now or timezone.now()
+        )
+
+    def lease_expired(self, now: datetime | None = None) -> Self:
+        """Claimed by a worker that never came back, killed or frozen."""
+        return self.filter(state="sending", lease_until__lt=now or timezone.now())
+
+
+class MessageQuerySet(ClinicQuerySet):
+    def pending(self) -> Self:
+        """Stored but not yet filed, unmatched or quarantined; the sweeper files them."""
+        return self.filter(direction="in", state="received")
+
+
+class AppendOnlyQuerySet(ClinicQuerySet):
+    """Rows that are only ever added. Their tables' other writers do not exist."""
+
+    def update(self, **kwargs: Any) -> int:
+        raise AppendOnly(self.model._meta.label)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise AppendOnly(self.model._meta.label)

@@ -1,0 +1,38 @@
+"""Who may do what in a clinic: one table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labs.errors import NotAllowed
+from labs.models import Clinic, Membership, Role
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+EVERYBODY = frozenset({Role.TECHNICIAN, Role.VET, Role.ADMIN})
+RIGHTS: dict[str, frozenset[Role]] = {
+    "order": EVERYBODY,
+    "edit_patient": EVERYBODY,
+    # The technician who ran the emergency sample knows best whose it was.
+    "match": EVERYBODY,
+    "review": frozenset({Role.VET}),
+    "administer": frozenset({Role.ADMIN}),
+}
+
+
+def may(user: User, clinic: Clinic, right: str) -> bool:
+    """Costs one query."""
+    return (
+        user.is_active
+        and Membership.objects.filter(
+            user=user, clinic=clinic, role__in=RIGHTS[right]
+        ).exists()
+    )
+
+
+def require(user: User | None, clinic: Clinic, right: str) -> None:
+    """Raises NotAllowed. `None` is the system itself (a command, a vendor), which may."""
+    if user is not None and not may(user, clinic, right):
+        roles = " or ".join(sorted(Role(role).label.lower() for role in RIGHTS[right]))
+        raise NotAllowed(f"Your role at {clinic} does not allow this; ask a {roles}.")

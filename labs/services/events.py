@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labs.models import (
+    Clinic,
+    LabEvent,
+    LabRequest,
+    Message,
+    Patient,
+    UnmatchedResult,
+)
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+def record(
+    verb: str,
+    *,
+    clinic: Clinic | None,
+    acting_user: User | None = None,
+    source: str = "system",
+    patient: Patient | None = None,
+    request: LabRequest | None = None,
+    unmatched: UnmatchedResult | None = None,
+    message: Message | None = None,
+    **data: Any,
+) -> None:
+    """Write one audit row, in the caller's transaction. `data` holds ids and states, no names."""
+    LabEvent.objects.create(
+        verb=verb,
+        clinic=clinic,
+        actor=acting_user,
+        source="" if acting_user else source,
+        patient=patient or (request.patient if request else None),
+        request=request,
+        unmatched=unmatched,
+        message=message,
+        data=data,
+    )

@@ -1,0 +1,56 @@
+"""What of a report contradicts the request that it was sent for. Absence never does (I2)."""
+
+from __future__ import annotations
+
+from labs.models import LabRequest, Sex
+from labs.report import Identity, Report
+
+
+def same_text(one: str, other: str) -> bool:
+    return " ".join(one.casefold().split()) == " ".join(other.casefold().split())
+
+
+def contradictions(report: Report, request: LabRequest, external_id: str) -> list[str]:
+    """Sentences for people, empty where nothing speaks against filing. `external_id` is the one the
+    laboratory gave when it accepted the order, or empty."""
+    found = []
+    if report.lab_report_id and report.lab_report_id != request.lab_report_id:
+        found.append(
+            f"It names request {report.lab_report_id}, but was sent for {request.lab_report_id}."
+        )
+    if report.external_id and external_id and report.external_id != external_id:
+        found.append(
+            f"It names the laboratory's report {report.external_id}, "
+            f"but the order was accepted as {external_id}."
+        )
+    if report.identity:
+        found += identity_contradictions(report.identity, request)
+    return found
+
+
+def identity_contradictions(typed: Identity, request: LabRequest) -> list[str]:
+    patient = request.patient
+    found = []
+    if typed.patient_id and not same_text(typed.patient_id, patient.patient_id):
+        found.append(
+            f"Patient id {typed.patient_id}; the request is for {patient.patient_id}."
+        )
+    if typed.patient_name and not same_text(typed.patient_name, patient.name):
+        found.append(f"Name {typed.patient_name}; the request is for {patient.name}.")
+    if typed.species and typed.species_code and typed.species_code != patient.species:
+        found.append(f"Species {typed.species}; {patient.name} is a {patient.species}.")
+    if typed.sex_code and patient.sex != Sex.UNKNOWN and typed.sex_code != patient.sex:
+        found.append(
+            f"Sex {typed.sex}; {patient.name} is {patient.get_sex_display().lower()}."
+        )
+    return found
+
+
+def differs(one: dict[str, str], other: Identity) -> bool:
+    """Whether two typed identities under one report id are of two animals."""
+    pairs = (
+        (one.get("patient_id", ""), other.patient_id),
+        (one.get("patient_name", ""), other.patient_name),
+        (one.get("species_code", ""), other.species_code),
+    )
+    return any(a.strip() and b.strip() and not same_text(a, b) for a, b in pairs)

@@ -1,0 +1,125 @@
+"""The journal of messages. What a known sender posted is committed here before anything is read."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from labs import vendors
+from labs.models import Clinic, Message, MessageState
+
+log = logging.getLogger(__name__)
+
+SWEEP_BATCH = 200
+# Filing is tried again after this long times the attempts so far, at most an hour.
+REFILE_WAIT = timedelta(seconds=30)
+
+
+def receive(
+    *,
+    vendor: str,
+    clinic: Clinic | None,
+    sender: str,
+    target: str,
+    headers: dict[str, str],
+    raw: bytes,
+    declared_size: int | None = None,
+) -> tuple[Message, bool]:
+    """Store the bytes durably, in a transaction of its own, and return the row and whether it is
+    new. The same body at the same address for the same clinic is one row, for ever, by unique index:
+    its counter of redeliveries goes up.
+
+    `target` without its trailing slash. `declared_size` where `raw` is only the beginning.
+    """
+    now = timezone.now()
+    sha256 = hashlib.sha256(raw).hexdigest()
+    identity = (
+        f"{vendor}|{clinic.pk if clinic else '-'}|{target}|{declared_size}|{sha256}"
+    )
+    dedupe_key = hashlib.sha256(identity.encode()).hexdigest()
+    try:
+        with transaction.atomic(durable=True):
+            message = Message.objects.create(
+                direction=Message.Direction.IN,
+                vendor=vendor,
+                clinic=clinic,
+                sender=sender,
+                target=target[:300],
+                headers=headers,
+                raw=raw,
+                declared_size=declared_size,
+                sha256=sha256,
+                dedupe_key=dedupe_key,
+                received_at=now,
+                last_seen_at=now,
+                not_before=now + REFILE_WAIT,
+            )
+    except IntegrityError:
+        with transaction.atomic(durable=True):
+            Message.objects.filter(dedupe_key=dedupe_key).update(
+                redeliveries=F("redeliveries") + 1, last_seen_at=now
+            )
+        return Message.objects.get(dedupe_key=dedupe_key), False
+    return message, True
+
+
+def split(*, message: Message, parts: list[bytes]) -> list[Message]:
+    """A child row for each message of an array, in the caller's transaction. Idempotent."""
+    existing = {child.part: child for child in message.parts.all()}
+    for position, raw in enumerate(parts):
+        if position not in existing:
+            existing[position] = Message.objects.create(
+                direction=Message.Direction.IN,
+                vendor=message.vendor,
+                clinic=message.clinic,
+                sender=message.sender,
+                target=message.target,
+                raw=raw,
+                sha256=hashlib.sha256(raw).hexdigest(),
+                parent=message,
+                part=position,
+                received_at=message.received_at,
+                last_seen_at=message.last_seen_at,
+            )
+    return [existing[position] for position in sorted(existing)]
+
+
+def quarantine(*, message: Message, cause: str) -> None:
+    """Keep it aside for a person, with the cause in plain words."""
+    message.state = MessageState.QUARANTINED
+    message.cause = cause
+    message.save(update_fields=["state", "cause"])
+
+
+def filing_failed(*, message: Message, cause: str) -> None:
+    """Filing broke: the row stays `received` with its cause and is tried again by the sweeper."""
+    attempts = message.attempts + 1
+    Message.objects.filter(pk=message.pk).update(
+        attempts=attempts,
+        cause=cause,
+        not_before=timezone.now() + min(REFILE_WAIT * 2**attempts, timedelta(hours=1)),
+    )
+
+
+def sweep() -> int:
+    """File what was stored and never filed: the process died in between, or filing failed."""
+    now = timezone.now()
+    pending = list(
+        Message.objects.pending()
+        .filter(Q(not_before__lte=now), parent=None)
+        .order_by("not_before")
+        .values_list("pk", "vendor")[:SWEEP_BATCH]
+    )
+    for pk, vendor in pending:
+        try:
+            vendors.get(vendor).refile(pk)
+        except Exception:
+            # One message that cannot be filed must not keep the others waiting; its own row
+            # says why (filing_failed).
+            log.exception("Filing message %s failed", pk)
+    return len(pending)

@@ -1,0 +1,283 @@
+"""What people decide about unmatched results. Each decision is reversible and stays on record; of two
+people who act at once, one wins and the other is told (labs.errors.Stale)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from labs import roles
+from labs.errors import InvalidInput, Stale
+from labs.models import (
+    LabRequest,
+    MatchDecision,
+    Panel,
+    Patient,
+    TestRun,
+    UnmatchedResult,
+    UnmatchedState,
+)
+from labs.services import panels, states
+from labs.services.events import record
+from labs.services.ordering import create_request
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+Action = MatchDecision.Action
+
+
+def match(
+    *,
+    acting_user: User | None,
+    unmatched: UnmatchedResult,
+    patient: Patient,
+    expected_version: int,
+    request: LabRequest | None = None,
+    reason: str = "",
+    evidence: dict[str, Any] | None = None,
+) -> LabRequest:
+    """Put an orphan on a patient's record: onto an open request of that patient, or onto a
+    retrospective one made in the same step. Its runs then wait for review like any others.
+
+    Raises Stale, NotAllowed, InvalidInput where patient or request are of another clinic or animal,
+    or the orphan is already matched.
+    """
+    roles.require(acting_user, unmatched.clinic, "match")
+    if patient.clinic_id != unmatched.clinic_id:
+        raise InvalidInput("This patient is not in the clinic that the result came to.")
+    if request is not None and request.patient_id != patient.pk:
+        raise InvalidInput("That request is for another patient.")
+    with transaction.atomic():
+        _claim(
+            unmatched,
+            expected_version,
+            from_states=[
+                UnmatchedState.OPEN,
+                UnmatchedState.HELD,
+                UnmatchedState.DISMISSED,
+            ],
+            to_state=UnmatchedState.MATCHED,
+        )
+        runs = list(unmatched.runs.all())
+        if request is None:
+            request = _retrospective_request(acting_user, patient, runs)
+        else:
+            request = LabRequest.objects.select_for_update(of=("self",)).get(
+                pk=request.pk
+            )
+        _move(runs, request)
+        _decide(
+            unmatched,
+            Action.MATCH,
+            acting_user,
+            reason,
+            active=True,
+            patient=patient,
+            request=request,
+            evidence=evidence or {},
+        )
+        states.refresh(request)
+    return request
+
+
+def unmatch(
+    *,
+    acting_user: User | None,
+    unmatched: UnmatchedResult,
+    expected_version: int,
+    reason: str,
+) -> None:
+    """Take a match back: the result leaves the patient's record and waits in the queue again. A
+    request that was made for it alone is cancelled, never deleted.
+
+    Raises Stale, NotAllowed, InvalidInput without a reason or where it is not matched.
+    """
+    roles.require(acting_user, unmatched.clinic, "match")
+    if not reason.strip():
+        raise InvalidInput("Say why the match is taken back.")
+    with transaction.atomic():
+        _claim(
+            unmatched,
+            expected_version,
+            from_states=[UnmatchedState.MATCHED],
+            to_state=UnmatchedState.OPEN,
+        )
+        decision = unmatched.decisions.select_related("patient", "request").get(
+            active=True
+        )
+        request = decision.request
+        assert request is not None  # a match always has one
+        unmatched.runs.update(request=None, requested_test=None)
+        decision.active = False
+        decision.save(update_fields=["active"])
+        _decide(
+            unmatched,
+            Action.UNMATCH,
+            acting_user,
+            reason,
+            patient=decision.patient,
+            request=request,
+        )
+        if request.retrospective and not request.runs.exists():
+            request.cancelled_at = timezone.now()
+            request.cancelled_reason = "The match that it was made for was taken back"
+            request.save(update_fields=["cancelled_at", "cancelled_reason"])
+        states.refresh(request)
+
+
+def hold(
+    *, acting_user: User, unmatched: UnmatchedResult, expected_version: int, reason: str
+) -> None:
+    """Keep it for a colleague or for later, with a name and a reason. Raises as `match`."""
+    _put_aside(
+        acting_user,
+        unmatched,
+        expected_version,
+        reason,
+        Action.HOLD,
+        UnmatchedState.HELD,
+    )
+
+
+def dismiss(
+    *, acting_user: User, unmatched: UnmatchedResult, expected_version: int, reason: str
+) -> None:
+    """It is nobody's: quality control, a test run. It stays stored and can be opened again."""
+    _put_aside(
+        acting_user,
+        unmatched,
+        expected_version,
+        reason,
+        Action.DISMISS,
+        UnmatchedState.DISMISSED,
+    )
+
+
+def reopen(
+    *, acting_user: User, unmatched: UnmatchedResult, expected_version: int
+) -> None:
+    """Back into the queue, from held or dismissed. Raises as `match`."""
+    roles.require(acting_user, unmatched.clinic, "match")
+    with transaction.atomic():
+        _claim(
+            unmatched,
+            expected_version,
+            from_states=[UnmatchedState.HELD, UnmatchedState.DISMISSED],
+            to_state=UnmatchedState.OPEN,
+        )
+        UnmatchedResult.objects.filter(pk=unmatched.pk).update(
+            held_by=None, state_reason=""
+        )
+        _decide(unmatched, Action.REOPEN, acting_user, "")
+
+
+def _put_aside(
+    acting_user: User,
+    unmatched: UnmatchedResult,
+    expected_version: int,
+    reason: str,
+    action: MatchDecision.Action,
+    to_state: UnmatchedState,
+) -> None:
+    roles.require(acting_user, unmatched.clinic, "match")
+    if not reason.strip():
+        raise InvalidInput("Give a reason, so that the next person knows.")
+    with transaction.atomic():
+        _claim(
+            unmatched,
+            expected_version,
+            from_states=[UnmatchedState.OPEN, UnmatchedState.HELD],
+            to_state=to_state,
+        )
+        UnmatchedResult.objects.filter(pk=unmatched.pk).update(
+            held_by=acting_user if action == Action.HOLD else None,
+            state_reason=reason[:200],
+        )
+        _decide(unmatched, action, acting_user, reason)
+
+
+def _claim(
+    unmatched: UnmatchedResult,
+    expected_version: int,
+    *,
+    from_states: list[UnmatchedState],
+    to_state: UnmatchedState,
+) -> None:
+    """Compare and set in one statement, on SQLite and PostgreSQL alike."""
+    changed = UnmatchedResult.objects.filter(
+        pk=unmatched.pk, version=expected_version, state__in=from_states
+    ).update(state=to_state, version=F("version") + 1)
+    if changed == 1:
+        unmatched.refresh_from_db()
+        return
+    now = UnmatchedResult.objects.get(pk=unmatched.pk)
+    last = now.decisions.select_related("actor").last()
+    who = last.actor.get_username() if last and last.actor else "somebody"
+    if now.version != expected_version:
+        raise Stale(
+            f"{who} changed this result in the meantime (now {now.get_state_display().lower()}), "
+            "or a new message came for it. Look at it again before you decide."
+        )
+    raise InvalidInput(f"This result is {now.get_state_display().lower()}.")
+
+
+def _retrospective_request(
+    acting_user: User | None, patient: Patient, runs: list[TestRun]
+) -> LabRequest:
+    known = list(Panel.objects.all())
+    ordered = dict.fromkeys(
+        panel for run in runs if (panel := panels.panel_of(run, known)) is not None
+    )
+    return create_request(
+        acting_user=acting_user,
+        patient=patient,
+        panels=list(ordered),
+        retrospective=True,
+    )
+
+
+def _move(runs: list[TestRun], request: LabRequest) -> None:
+    """Onto the request; each run closes only the test that it covers."""
+    tests = list(request.tests.select_related("panel"))
+    for run in runs:
+        panel = panels.panel_of(run, [test.panel for test in tests])
+        run.request = request
+        run.requested_test = next((test for test in tests if test.panel == panel), None)
+        run.save(update_fields=["request", "requested_test"])
+
+
+def _decide(
+    unmatched: UnmatchedResult,
+    action: MatchDecision.Action,
+    actor: User | None,
+    reason: str,
+    *,
+    active: bool = False,
+    patient: Patient | None = None,
+    request: LabRequest | None = None,
+    evidence: dict[str, Any] | None = None,
+) -> None:
+    MatchDecision.objects.create(
+        unmatched=unmatched,
+        action=action,
+        active=active,
+        patient=patient,
+        request=request,
+        actor=actor,
+        reason=reason[:200],
+        evidence=evidence or {},
+    )
+    record(
+        f"unmatched.{action}",
+        clinic=unmatched.clinic,
+        acting_user=actor,
+        source="command",
+        patient=patient,
+        request=request,
+        unmatched=unmatched,
+        reason=reason[:200],
+    )

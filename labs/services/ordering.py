@@ -1,0 +1,199 @@
+"""Placing and cancelling lab requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.utils import timezone
+
+from labs import roles, vendors
+from labs.errors import InvalidInput
+from labs.models import (
+    Analyzer,
+    LabRequest,
+    Panel,
+    Patient,
+    Priority,
+    RequestedTest,
+    Specimen,
+    Submission,
+    SubmissionState,
+)
+from labs.services import states
+from labs.services.events import record
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """How the specimens of a request were taken; one per type of specimen that its panels need."""
+
+    collected_at: datetime | None = None
+    collected_by: str = ""
+    label: str = ""
+    fasting: bool | None = None
+
+
+NOT_RECORDED = Collection()
+
+
+def place_request(
+    *,
+    acting_user: User | None,
+    patient: Patient,
+    panels: Sequence[Panel],
+    doctor: str = "",
+    notes: str = "",
+    priority: str = Priority.ROUTINE,
+    collection: Collection = NOT_RECORDED,
+) -> LabRequest:
+    """Order panels for a patient: request, outbox row and audit in one transaction; a worker is
+    woken after the commit, and where the broker is down the sweeper sends it.
+
+    Raises InvalidInput for no panel, a deceased patient or a panel whose analyzer the clinic does
+    not have; NotAllowed.
+    """
+    clinic = patient.clinic
+    roles.require(acting_user, clinic, "order")
+    if not panels:
+        raise InvalidInput("Choose at least one test.")
+    if patient.deceased:
+        raise InvalidInput(
+            f"{patient} is recorded as deceased. Correct the record first."
+        )
+    _require_analyzers(patient, panels)
+    with transaction.atomic():
+        request = create_request(
+            acting_user=acting_user,
+            patient=patient,
+            panels=panels,
+            doctor=doctor,
+            notes=notes,
+            priority=priority,
+            collection=collection,
+        )
+        vendor = vendors.default()
+        submission = Submission.objects.create(
+            clinic=clinic,
+            request=request,
+            vendor=vendor.name,
+            not_before=timezone.now(),
+        )
+        record(
+            "request.placed",
+            clinic=clinic,
+            acting_user=acting_user,
+            source="command",
+            request=request,
+            tests=[panel.code for panel in panels],
+        )
+        states.refresh(request)
+        transaction.on_commit(lambda: vendor.wake(submission.pk))
+    return request
+
+
+def create_request(
+    *,
+    acting_user: User | None,
+    patient: Patient,
+    panels: Sequence[Panel],
+    doctor: str = "",
+    notes: str = "",
+    priority: str = Priority.ROUTINE,
+    collection: Collection = NOT_RECORDED,
+    retrospective: bool = False,
+) -> LabRequest:
+    """The rows of a request alone, in the caller's transaction: also what a match makes afterwards
+    for a result that nobody had requested."""
+    request = LabRequest.objects.create(
+        clinic=patient.clinic,
+        patient=patient,
+        requested_by=acting_user,
+        requested_at=timezone.now(),
+        doctor=doctor,
+        notes=notes,
+        priority=priority,
+        retrospective=retrospective,
+    )
+    specimens = {
+        type_: Specimen.objects.create(
+            request=request,
+            type=type_,
+            collected_at=collection.collected_at,
+            collected_by=collection.collected_by,
+            label=collection.label,
+            fasting=collection.fasting,
+        )
+        for type_ in dict.fromkeys(panel.specimen_type for panel in panels)
+    }
+    RequestedTest.objects.bulk_create(
+        RequestedTest(
+            request=request,
+            panel=panel,
+            specimen=specimens[panel.specimen_type],
+            position=position,
+            test_request_id=f"{request.lab_report_id}-{position}",
+        )
+        for position, panel in enumerate(panels, start=1)
+    )
+    return request
+
+
+def _require_analyzers(patient: Patient, panels: Sequence[Panel]) -> None:
+    models = set(
+        Analyzer.objects.filter(clinic=patient.clinic, in_use=True).values_list(
+            "model", flat=True
+        )
+    )
+    missing = [
+        panel for panel in panels if models and panel.analyzer_model not in models
+    ]
+    if missing:
+        raise InvalidInput(
+            f"{patient.clinic} has no {missing[0].analyzer_model} in use for {missing[0].name}. "
+            "An administrator can add the analyzer."
+        )
+
+
+def cancel_request(
+    *, acting_user: User | None, request: LabRequest, reason: str
+) -> None:
+    """Cancel here. There is no way to cancel at the laboratory: what was already accepted must be
+    removed at the analyzer, and a result that comes all the same is held for a person.
+
+    Raises InvalidInput where results are already there, NotAllowed.
+    """
+    roles.require(acting_user, request.clinic, "order")
+    with transaction.atomic():
+        Submission.objects.filter(
+            request=request,
+            state__in=[
+                SubmissionState.QUEUED,
+                SubmissionState.UNKNOWN,
+                SubmissionState.REJECTED,
+                SubmissionState.NEEDS_ATTENTION,
+            ],
+        ).update(state=SubmissionState.CANCELLED)
+        request.refresh_from_db()
+        if request.cancelled_at is not None:
+            return
+        if request.runs.exists():
+            raise InvalidInput(
+                "Results have already come; this request can't be cancelled."
+            )
+        request.cancelled_at = timezone.now()
+        request.cancelled_reason = reason[:200]
+        request.save(update_fields=["cancelled_at", "cancelled_reason"])
+        record(
+            "request.cancelled",
+            clinic=request.clinic,
+            acting_user=acting_user,
+            request=request,
+        )
+        states.refresh(request)

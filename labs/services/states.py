@@ -1,0 +1,131 @@
+"""The state of a request, derived: from its tests, its submission and a person's cancelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import F
+from django.utils import timezone
+
+from labs.models import (
+    LabRequest,
+    RequestedTest,
+    RequestState,
+    ResultStatus,
+    ReviewState,
+    Submission,
+    SubmissionState,
+    TestRun,
+    TestState,
+)
+from labs.services.events import record
+
+SENDING_STATES = {
+    SubmissionState.QUEUED: RequestState.QUEUED,
+    SubmissionState.SENDING: RequestState.QUEUED,
+    SubmissionState.UNKNOWN: RequestState.SENT,
+    SubmissionState.ACCEPTED: RequestState.ACCEPTED,
+    SubmissionState.REJECTED: RequestState.NEEDS_ATTENTION,
+    SubmissionState.NEEDS_ATTENTION: RequestState.NEEDS_ATTENTION,
+    SubmissionState.CANCELLED: RequestState.CANCELLED,
+}
+RUN_TO_TEST = {
+    ResultStatus.PRELIMINARY: TestState.RUNNING,
+    ResultStatus.FINAL: TestState.COMPLETE,
+    ResultStatus.CORRECTED: TestState.COMPLETE,
+    ResultStatus.CANCELLED: TestState.CANCELLED,
+}
+CLOSED = {TestState.COMPLETE, TestState.REFUSED, TestState.CANCELLED}
+
+
+def derive(
+    *,
+    tests: Iterable[str],
+    submission: str | None,
+    cancelled: bool,
+    runs: Iterable[str],
+) -> RequestState:
+    """Pure. `tests` are TestStates, `submission` a SubmissionState or None where nothing is sent,
+    `runs` the current ResultStatus of each run.
+
+    Complete counts the requested tests and nothing that a message says of itself; refused and
+    cancelled tests let a request complete, but if no test gave a result a person must look. A
+    request without tests (a matched result whose test is in no catalogue) goes by its runs.
+    """
+    run_states = {RUN_TO_TEST[ResultStatus(status)] for status in runs}
+    states = {TestState(test) for test in tests} or run_states
+    if cancelled:
+        return RequestState.CANCELLED
+    if states and states <= CLOSED:
+        if TestState.COMPLETE in states:
+            return RequestState.COMPLETE
+        return (
+            RequestState.NEEDS_ATTENTION
+            if TestState.REFUSED in states
+            else RequestState.CANCELLED
+        )
+    if TestState.COMPLETE in states:
+        return RequestState.PARTIAL
+    if TestState.RUNNING in states or run_states:
+        return RequestState.RUNNING
+    if submission is None:
+        return RequestState.DRAFT
+    return SENDING_STATES[SubmissionState(submission)]
+
+
+BEST_FIRST = [TestState.COMPLETE, TestState.RUNNING, TestState.CANCELLED]
+
+
+def test_state(test: RequestedTest, run_statuses: Iterable[str]) -> TestState:
+    """Pure. Of several runs of one test (a repeat) the one that got furthest counts. Without a run
+    a refusal stands; a test goes back to requested when its run was taken away by a person."""
+    states = {RUN_TO_TEST[ResultStatus(status)] for status in run_statuses}
+    for state in BEST_FIRST:
+        if state in states:
+            return state
+    return TestState.REFUSED if test.state == TestState.REFUSED else TestState.REQUESTED
+
+
+def refresh(request: LabRequest) -> RequestState:
+    """Recompute tests and request from what is stored, and write what changed. Call it inside the
+    transaction that changed any of it; costs four statements at least."""
+    runs = list(
+        TestRun.objects.filter(request=request, versions__current=True).values_list(
+            "requested_test", "versions__status"
+        )
+    )
+    tests = list(request.tests.all())
+    for test in tests:
+        state = test_state(
+            test, [status for test_pk, status in runs if test_pk == test.pk]
+        )
+        if state != test.state:
+            test.state = state
+            test.save(update_fields=["state"])
+    submission = (
+        Submission.objects.filter(request=request)
+        .values_list("state", flat=True)
+        .first()
+    )
+    state = derive(
+        tests=[test.state for test in tests],
+        submission=submission,
+        cancelled=request.cancelled_at is not None,
+        runs=[status for _, status in runs],
+    )
+    if state != request.state:
+        record("request.state", clinic=request.clinic, request=request, to=state)
+        request.state = state
+    # A request counts as reviewed while it is complete and each of its runs is.
+    waiting = request.runs.exclude(review_state=ReviewState.REVIEWED).exists()
+    reviewed = state == RequestState.COMPLETE and bool(runs) and not waiting
+    request.reviewed_at = (request.reviewed_at or timezone.now()) if reviewed else None
+    touch(request, "state", "reviewed_at")
+    return state
+
+
+def touch(request: LabRequest, *fields: str) -> None:
+    """Save those fields and let every page that shows the request know that it changed."""
+    request.version = F("version") + 1
+    request.save(update_fields=[*fields, "version", "updated_at"])
+    request.refresh_from_db(fields=["version"])

@@ -1,0 +1,92 @@
+"""Which version of a test run is current, and which rows make the current picture: a pure function of
+all its versions, so that every order of arrival ends in the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from labs.models import LabResult, Observation, ResultStatus, ReviewState, TestRun
+
+RANK = {
+    ResultStatus.PRELIMINARY: 0,
+    ResultStatus.FINAL: 1,
+    ResultStatus.CORRECTED: 2,
+    ResultStatus.CANCELLED: 3,
+}
+NEVER = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def order_key(
+    report_version: int, reported_at: datetime | None, status: str
+) -> tuple[int, datetime, int]:
+    """ReportVersion, then ReportedAt, then status (contract, "Inbound")."""
+    return report_version, reported_at or NEVER, RANK[ResultStatus(status)]
+
+
+def key_of(version: LabResult) -> tuple[int, datetime, int, int]:
+    # The primary key only decides between versions that say the same: a tie that differs is a
+    # conflict and was never stored here.
+    return (
+        *order_key(version.report_version, version.reported_at, version.status),
+        version.pk,
+    )
+
+
+def current_rows(rows: Iterable[tuple[LabResult, Observation]]) -> set[int]:
+    """Primary keys of the rows that count: the newest version of each (code, sequence). A correction
+    lists only what changed, so rows that it does not list stay."""
+    newest: dict[tuple[str, str], tuple[tuple[int, datetime, int, int], int]] = {}
+    for version, row in rows:
+        identity = (row.code, row.sequence or str(row.position))
+        candidate = (key_of(version), row.pk)
+        if identity not in newest or newest[identity] < candidate:
+            newest[identity] = candidate
+    return {pk for _, pk in newest.values()}
+
+
+def refresh(run: TestRun) -> None:
+    """Mark the current version and rows of a run, inside the transaction that added a version. Two
+    statements where the run has one version only."""
+    versions = {version.pk: version for version in run.versions.all()}
+    current = max(versions.values(), key=key_of)
+    if not current.current:
+        run.versions.filter(current=True).update(current=False)
+        run.versions.filter(pk=current.pk).update(current=True)
+    if len(versions) == 1:
+        return
+    rows = list(run.observations.all())
+    counting = current_rows((versions[row.result_id], row) for row in rows)
+    wrong = [row for row in rows if row.current != (row.pk in counting)]
+    for row in wrong:
+        row.current = not row.current
+    Observation.objects.bulk_update(wrong, ["current"])
+    if run.review_state == ReviewState.REVIEWED and not _says_what_was_signed(
+        run, current
+    ):
+        run.review_state = ReviewState.CHANGED
+        run.save(update_fields=["review_state"])
+
+
+def _says_what_was_signed(run: TestRun, current: LabResult) -> bool:
+    review = run.reviews.first()
+    return review is not None and review.seen == snapshot(run, current)
+
+
+def snapshot(run: TestRun, current: LabResult) -> list[dict[str, object]]:
+    """The current picture as a person sees it: what a review signs and a change is judged by."""
+    shown: list[dict[str, object]] = [{"comments": current.comments}]
+    for row in run.observations.filter(current=True).order_by("position", "pk"):
+        shown.append(
+            {
+                "code": row.code,
+                "sequence": row.sequence,
+                "value": row.value_text,
+                "unit": row.unit,
+                "flag": row.flag_delivered_text or row.flag_computed,
+                "low": row.low,
+                "high": row.high,
+                "comments": row.comments,
+            }
+        )
+    return shown

@@ -1,0 +1,52 @@
+"""The port: what the lab asks of a laboratory integration. Vendors register themselves at start, so
+that nothing in `labs` imports one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from labs.errors import NoVendor
+from labs.models import Clinic, LabRequest
+
+
+class LabVendor(Protocol):
+    name: str
+    label: str
+
+    def wake(self, submission_id: int) -> None:
+        """Ask a worker to deliver that submission soon. Never raises and returns at once, also
+        where the broker is down: the sweeper takes up what was not heard."""
+
+    def refile(self, message_id: int) -> None:
+        """Read a stored message again and file it. Idempotent."""
+
+    def result_endpoint(self, request: LabRequest) -> str:
+        """The address where the results of this request are to be posted."""
+
+    def unmatched_endpoint(self, clinic: Clinic) -> str:
+        """The address for results without a request."""
+
+    def is_connected(self, clinic: Clinic) -> bool:
+        """Whether this clinic's credentials are there. Costs one query."""
+
+
+_vendors: dict[str, LabVendor] = {}
+
+
+def register(vendor: LabVendor) -> None:
+    _vendors[vendor.name] = vendor
+
+
+def get(name: str) -> LabVendor:
+    """Raises NoVendor."""
+    try:
+        return _vendors[name]
+    except KeyError:
+        raise NoVendor(f"No laboratory integration “{name}” is installed.") from None
+
+
+def default() -> LabVendor:
+    """The integration that takes this installation's orders: the first one registered."""
+    for vendor in _vendors.values():
+        return vendor
+    raise NoVendor("No laboratory integration is installed.")
