@@ -68,6 +68,8 @@ class LabRequest(models.Model):
             models.Index(
                 fields=["patient", "-requested_at"], name="request_of_patient"
             ),
+            # "Has anything changed?", asked by every open worklist every few seconds.
+            models.Index(fields=["clinic", "-updated_at"], name="request_changes"),
         )
 
     def __str__(self) -> str:
