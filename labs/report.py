@@ -16,6 +16,9 @@ class Identity:
     what the vendor's tables make of it, empty where they make nothing of it.
     """
 
+    animal: bool = (
+        True  # false: the message has no patient block, only a client or a doctor
+    )
     patient_id: str = ""
     patient_name: str = ""
     species: str = ""
@@ -33,7 +36,7 @@ class Identity:
     owner_last_name: str = ""
     doctor: str = ""
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -59,6 +62,7 @@ class Row:
     not_reported_reason: str = ""
     status: str = ""
     comments: tuple[str, ...] = ()
+    attachment_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

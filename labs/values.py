@@ -166,12 +166,12 @@ def compute_flag(
     critical_low: str = "",
     critical_high: str = "",
 ) -> str:
-    """Our own flag, or "" where nothing can safely be said: no number, no reference interval, a
-    measuring range, or a qualifier that leaves it open (`<10` against 4-16).
+    """Our own flag, or "" where nothing can safely be said: no number, no range that is known to be a
+    reference interval (a measuring range is none), or a qualifier that leaves it open (`<10` against 4-16).
 
     `<2` against 126-660 is low: every value that it may stand for is. A critical limit beats.
     """
-    if not value.number or range_kind == "measuring":
+    if not value.number:
         return ""
     number = Decimal(value.number)
     below = value.qualifier in ("<", "<=")
@@ -188,7 +188,7 @@ def compute_flag(
         and _over(number, Decimal(critical_high), value.qualifier)
     ):
         return "HH"
-    if not bounds.low and not bounds.high:
+    if range_kind != "reference" or not (bounds.low or bounds.high):
         return ""
     if (
         bounds.low

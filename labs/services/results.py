@@ -237,7 +237,9 @@ def store_runs(
             run_at_text=run.run_at_text,
             comments=list(run.comments),
             correction_reason=report.correction_reason,
-            species=report.identity.species_code if report.identity else None,
+            species=report.identity.species_code
+            if report.identity and report.identity.animal
+            else None,
             digest=digest(run),
         )
         fit(result)

@@ -1,0 +1,268 @@
+"""The two ways through this integration: a submission out, a message in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from integrations.heska import client, tokens
+from integrations.heska.conf import ADAPTER_VERSION, VENDOR, endpoint
+from integrations.heska.models import Connection
+from integrations.heska.wire import inbound, outbound, strict
+from labs.models import (
+    Clinic,
+    LabRequest,
+    Message,
+    MessageState,
+    UnmatchedReason,
+)
+from labs.services import journal, results, submissions
+
+log = logging.getLogger(__name__)
+
+
+def deliver(submission_id: int) -> None:
+    """Send one order, if it is due and nobody else has it, and settle its row. No transaction is held
+    over the calls. Safe to call any number of times."""
+    claim = submissions.claim(submission_id)
+    if claim is None:
+        return
+    connection = Connection.objects.filter(clinic=claim.submission.clinic).first()
+    if connection is None:
+        submissions.settle_blocked(
+            claim,
+            error="This clinic is not connected to Heska. An administrator enters its client id "
+            "and secret.",
+        )
+        return
+    try:
+        body = json.dumps(outbound.order_body(submissions.order_of(claim.submission)))
+    except outbound.Unmappable as error:
+        submissions.settle_rejected(claim, error=str(error))
+        return
+    try:
+        answer = _submit(claim, connection, body)
+    except client.HeskaError as error:
+        _settle_error(claim, error)
+        return
+    submissions.settle_accepted(claim, answer.receipt)
+
+
+def _submit(
+    claim: submissions.Claim, connection: Connection, body: str
+) -> outbound.Answer:
+    """One order call; after a 401 one fresh token and one replay (contract, "Heska answers")."""
+    token = tokens.token(connection)
+    try:
+        return _call(claim, token, body)
+    except client.HeskaError as error:
+        if not error.stale_token:
+            raise
+    return _call(claim, tokens.fresh_token(connection), body)
+
+
+def _call(claim: submissions.Claim, token: str, body: str) -> outbound.Answer:
+    started = time.monotonic()
+    status, reply = None, b""
+    try:
+        answered, answer = client.submit(
+            endpoint(),
+            token=token,
+            lab_report_id=claim.submission.request.lab_report_id,
+            body=body,
+        )
+        status, reply = answered.status, answered.body
+    except client.HeskaError as error:
+        status, reply = error.status, error.words.encode()
+        raise
+    finally:
+        _journal(claim, body, status, reply, time.monotonic() - started)
+    return answer
+
+
+def _journal(
+    claim: submissions.Claim,
+    body: str,
+    status: int | None,
+    reply: bytes,
+    seconds: float,
+) -> None:
+    now = timezone.now()
+    raw = body.encode()
+    Message.objects.create(
+        direction=Message.Direction.OUT,
+        vendor=VENDOR,
+        clinic=claim.submission.clinic,
+        state=MessageState.SENT,
+        target=endpoint().submit_path,
+        raw=raw,
+        sha256=hashlib.sha256(raw).hexdigest(),
+        received_at=now,
+        last_seen_at=now,
+        adapter_version=ADAPTER_VERSION,
+        request=claim.submission.request,
+        submission=claim.submission,
+        status_code=status,
+        reply=reply,
+        milliseconds=round(seconds * 1000),
+    )
+
+
+def _settle_error(claim: submissions.Claim, error: client.HeskaError) -> None:
+    if not error.permanent:
+        submissions.settle_retry(
+            claim,
+            error=str(error),
+            words=error.words,
+            outcome_unknown=error.outcome_unknown,
+            retry_after=error.retry_after,
+        )
+    elif error.set_up:
+        submissions.settle_blocked(claim, error=str(error), words=error.words)
+    else:
+        submissions.settle_rejected(claim, error=str(error), words=error.words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What is answered for one stored message: the `Status` word of the contract."""
+
+    receipt_id: str
+    status: str
+
+
+def file_stored(message: Message) -> list[Receipt]:
+    """Read a journaled message and file it, or each part of it. Never raises for what is in it: a
+    failure in filing leaves the row to the sweeper, with its cause.
+
+    Raises strict.NotJson, after quarantining, because the contract answers that with 400.
+    """
+    try:
+        value = strict.loads(bytes(message.raw))
+    except strict.NotJson as error:
+        journal.quarantine(message=message, cause=f"The body is not JSON. {error}")
+        raise
+    except strict.Ambiguous as error:
+        journal.quarantine(message=message, cause=str(error))
+        return [Receipt(receipt_id=message.receipt_id, status="Quarantined")]
+    members = inbound.messages(value)
+    if members is None:
+        return [_file_one(message, value)]
+    if not members:
+        journal.quarantine(message=message, cause="It is a list with nothing in it.")
+        return [Receipt(receipt_id=message.receipt_id, status="Quarantined")]
+    with transaction.atomic():
+        parts = journal.split(
+            message=message, parts=[strict.dumps(member) for member in members]
+        )
+    receipts = [
+        _file_one(part, member) for part, member in zip(parts, members, strict=True)
+    ]
+    _settle_parent(message)
+    return receipts
+
+
+def _settle_parent(message: Message) -> None:
+    """The parent of an array is as far as its worst part."""
+    states = set(message.parts.values_list("state", flat=True))
+    for state in (
+        MessageState.RECEIVED,
+        MessageState.QUARANTINED,
+        MessageState.UNMATCHED,
+    ):
+        if state in states:
+            break
+    else:
+        state = MessageState.FILED
+    Message.objects.filter(pk=message.pk).update(state=state)
+
+
+def _file_one(message: Message, value: object) -> Receipt:
+    """File one message; what goes wrong in our own code is logged and left for the sweeper."""
+    try:
+        status = _file(message, value)
+    except Exception as error:
+        log.exception("Filing %s failed", message.receipt_id)
+        journal.filing_failed(
+            message=message, cause=f"Filing failed: {type(error).__name__}"
+        )
+        status = "Received"
+    return Receipt(receipt_id=message.receipt_id, status=status)
+
+
+STATUS_WORDS = {
+    MessageState.FILED: "Stored",
+    MessageState.UNMATCHED: "Stored",
+    MessageState.QUARANTINED: "Quarantined",
+    MessageState.RECEIVED: "Received",
+}
+
+
+def status_word(message: Message) -> str:
+    """The word for a message that was filed before."""
+    if (
+        message.unmatched is not None
+        and message.unmatched.reason != UnmatchedReason.NO_REQUEST
+    ):
+        return "Held"
+    return STATUS_WORDS[MessageState(message.state)]
+
+
+def _file(message: Message, value: object) -> str:
+    if message.state != MessageState.RECEIVED:
+        return status_word(message)
+    if message.clinic is None:
+        journal.quarantine(message=message, cause="Its address belongs to no clinic.")
+        return "Quarantined"
+    request, reason = _destination(message, message.clinic)
+    try:
+        report = inbound.report(value, message.clinic.zone)
+    except inbound.NotUnderstood as error:
+        message.request = request
+        message.adapter_version = ADAPTER_VERSION
+        message.save(update_fields=["request", "adapter_version"])
+        journal.quarantine(message=message, cause=str(error))
+        return "Quarantined"
+    message.adapter_version = ADAPTER_VERSION
+    message.save(update_fields=["adapter_version"])
+    filed = results.file_report(
+        message=message, report=report, request=request, reason=reason
+    )
+    return "Held" if filed.held else STATUS_WORDS[filed.state]
+
+
+def _destination(
+    message: Message, clinic: Clinic
+) -> tuple[LabRequest | None, UnmatchedReason]:
+    """The request whose key the message was posted to. A key of another clinic is as unknown as one
+    that never was (I3)."""
+    kind, _, key = message.target.strip("/").removeprefix("api/").partition("/")
+    if kind == "unmatchedlabresults":
+        return None, UnmatchedReason.NO_REQUEST
+    request = LabRequest.objects.filter(clinic=clinic, result_key=key).first()
+    return request, UnmatchedReason.UNKNOWN_KEY
+
+
+def replay(message_id: int) -> None:
+    """Read a stored message again. What was filed or is an orphan already stays as it is; what was
+    quarantined or never filed is tried with today's code."""
+    message = Message.objects.select_related("clinic", "unmatched").get(pk=message_id)
+    if message.state in (MessageState.FILED, MessageState.UNMATCHED):
+        return
+    if message.declared_size is not None:
+        return  # only its beginning was kept; there is nothing more to read
+    Message.objects.filter(pk=message.pk).update(state=MessageState.RECEIVED)
+    message.state = MessageState.RECEIVED
+    message.parts.filter(state=MessageState.QUARANTINED).update(
+        state=MessageState.RECEIVED
+    )
+    try:
+        file_stored(message)
+    except strict.NotJson:
+        return  # quarantined again, with its cause
