@@ -31,11 +31,15 @@ def main(kind: str) -> None:
         if had.get("place") == wanted["place"] and had.get(kind) == wanted[kind] and python_works():
             return
         if not os.access(ROOT, os.W_OK):
-            sys.exit(f"No permission to write in {ROOT}. Give yourself the permission, or clone it elsewhere.")
+            sys.exit(
+                f"No permission to write in {ROOT}. Give yourself the permission, "
+                "or clone it elsewhere."
+            )
         if had.get("place") != wanted["place"] or not python_works():
             make_venv()
         install(kind)
-        # The development lock contains the other one whole; the other way round there are tools missing.
+        # The development lock contains the other one whole; the other way round there are tools
+        # missing.
         done = wanted if kind == "dev" else {name: wanted[name] for name in ("place", "run")}
         STAMP.write_text(json.dumps(done), encoding="utf-8")
 
@@ -45,7 +49,7 @@ def digest(path: Path) -> str:
 
 
 def read_stamp() -> dict[str, str]:
-    """What the last complete installation wrote; empty where there was none or it was interrupted."""
+    """What the last complete installation wrote; empty where there was none."""
     try:
         stamp = json.loads(STAMP.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -57,7 +61,10 @@ def python_works() -> bool:
     """False for a broken .venv: its Python was removed, or is older than this project needs."""
     test = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
     try:
-        return subprocess.run([PYTHON, "-I", "-c", test], capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run([PYTHON, "-I", "-c", test], capture_output=True, check=False).returncode
+            == 0
+        )
     except OSError:
         return False
 
@@ -69,22 +76,37 @@ def make_venv() -> None:
         import venv
     except ImportError:
         sys.exit(
-            f"Python {version} at {sys.executable} has no venv module. Install it (on Debian or Ubuntu: "
-            f"apt install python{version}-venv) and try again."
+            f"Python {version} at {sys.executable} has no venv module. Install it "
+            f"(on Debian or Ubuntu: apt install python{version}-venv) and try again."
         )
     say(f"Making .venv with Python {version}.")
     try:
         venv.create(VENV, clear=True, symlinks=True, with_pip=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"Could not make the virtual environment in {VENV}: {error}. Remove the folder and try again.")
+        sys.exit(
+            f"Could not make the virtual environment in {VENV}: {error}. "
+            "Remove the folder and try again."
+        )
 
 
 def install(kind: str) -> None:
     say(f"Installing what {LOCKS[kind].name} names. The first time this takes about a minute.")
     STAMP.unlink(missing_ok=True)
-    command = [PYTHON, "-I", "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input"]
+    command = [
+        PYTHON,
+        "-I",
+        "-m",
+        "pip",
+        "install",
+        "-qq",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]
     if subprocess.run([*command, "--require-hashes", "-r", LOCKS[kind]], check=False).returncode:
-        sys.exit("The packages could not be installed; pip says why above. Is the network there? Then try again.")
+        sys.exit(
+            "The packages could not be installed; pip says why above. "
+            "Is the network there? Then try again."
+        )
 
 
 def say(text: str) -> None:

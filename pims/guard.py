@@ -1,9 +1,10 @@
 """A process that outlives its maker just long enough to clean up after it. Standard library only.
 
-PR_SET_PDEATHSIG reaches only a direct child, and a `kill -9` gives nobody a chance to run a handler. So a small
-process in a session of its own holds the read end of a pipe whose write end only the maker has: end of file means
-that the maker is gone, however it went. What is to be stopped and removed then is told to it beforehand, and each
-process tells it itself, between fork and exec, so that there is no moment in which a process exists unannounced.
+PR_SET_PDEATHSIG reaches only a direct child, and a `kill -9` gives nobody a chance to run a
+handler. So a small process in a session of its own holds the read end of a pipe whose write end
+only the maker has: end of file means that the maker is gone, however it went. What is to be stopped
+and removed then is told to it beforehand, and each process tells it itself, between fork and exec,
+so that there is no moment in which a process exists unannounced.
 """
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ class Guard:
         os.close(reader)
 
     def before_exec(self, stop_signal: int = signal.SIGTERM) -> Callable[[], None]:
-        """A `preexec_fn`: announces the new process group, and asks the kernel to tell it of its maker's death."""
+        """A `preexec_fn`: announces the new process group, and asks the kernel to tell it of its
+        maker's death.
+        """
 
         def announce() -> None:
             self._say(f"add {os.getpid()} {int(stop_signal)}")
-            # The second net, for the case that the guard is killed too. A maker that died before this call is noticed
-            # by the changed parent. A change of user would clear the setting; subprocess calls us after that.
+            # The second net, for the case that the guard is killed too. A maker that died before
+            # this call is noticed by the changed parent. A change of user would clear the setting;
+            # subprocess calls us after that.
             if _libc is not None:
                 _libc.prctl(PR_SET_PDEATHSIG, int(stop_signal), 0, 0, 0)
                 if os.getppid() != self._maker:
@@ -50,7 +54,9 @@ class Guard:
         return announce
 
     def forget(self, pid: int) -> None:
-        """The process and its whole group are gone; its number may belong to somebody else from now on."""
+        """The process and its whole group are gone; its number may belong to somebody else from now
+        on.
+        """
         self._say(f"del {pid}")
 
     def remove_later(self, directory: str) -> None:
@@ -64,8 +70,8 @@ class Guard:
             os.waitpid(self.pid, 0)
 
     def _say(self, line: str) -> None:
-        # Shorter than PIPE_BUF, so written in one piece whoever else writes. A guard that was killed is no reason to
-        # die too: PR_SET_PDEATHSIG still stands.
+        # Shorter than PIPE_BUF, so written in one piece whoever else writes. A guard that was
+        # killed is no reason to die too: PR_SET_PDEATHSIG still stands.
         with contextlib.suppress(BrokenPipeError):
             os.write(self._writer, line.encode() + b"\n")
 
@@ -97,8 +103,8 @@ def _watch(reader: int, grace: float) -> None:
 def stop_groups(groups: dict[int, int], grace: float) -> None:
     """Signal each leader; after `grace` seconds SIGKILL to whole groups that are still there.
 
-    Only the leader gets the first signal: a web server or Celery stops its own children in good order, which a signal
-    to the whole group would cut short.
+    Only the leader gets the first signal: a web server or Celery stops its own children in good
+    order, which a signal to the whole group would cut short.
     """
     for pid, stop_signal in groups.items():
         with contextlib.suppress(ProcessLookupError):
@@ -111,7 +117,9 @@ def stop_groups(groups: dict[int, int], grace: float) -> None:
 
 
 def group_exists(pgid: int) -> bool:
-    """Whether any process is left in the group (one that has died and was not yet waited for counts)."""
+    """Whether any process is left in the group (one that has died and was not yet waited for
+    counts).
+    """
     try:
         os.killpg(pgid, 0)
     except ProcessLookupError:

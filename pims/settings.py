@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -29,20 +29,18 @@ REDIS_URL = env.str("REDIS_URL", default="")
 PRODUCTION = DATABASE_URL.startswith(("postgres://", "postgresql://"))
 DEBUG = env.bool("DEBUG", default=False)
 PORT = env.int("PORT", default=8000)
-PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default=f"http://localhost:{PORT}").rstrip(
-    "/"
-)
+PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default=f"http://localhost:{PORT}").rstrip("/")
 _public = urlsplit(PUBLIC_BASE_URL)
 HTTPS = _public.scheme == "https"
 
 
-def secret(name: str, generate: Any) -> str:
+def secret(name: str, generate: Callable[[], str]) -> str:
     """The secret of that name from the environment, else one generated once into VAR_DIR.
 
     Raises ImproperlyConfigured in production, where several machines must share one value and a
     value that lies beside the database's own machine would be lost with it.
     """
-    value = env.str(name, default="")
+    value: str = env.str(name, default="")
     if value:
         return value
     if PRODUCTION:
@@ -54,9 +52,7 @@ def secret(name: str, generate: Any) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         # O_EXCL: of two processes that start at once, one writes and the other reads.
-        with os.fdopen(
-            os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w"
-        ) as file:
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(generate())
     except FileExistsError:
         pass
@@ -69,9 +65,7 @@ def secret(name: str, generate: Any) -> str:
 SECRET_KEY = secret("SECRET_KEY", lambda: secrets.token_urlsafe(50))
 FIELD_ENCRYPTION_KEYS = [
     key.strip()
-    for key in secret(
-        "FIELD_ENCRYPTION_KEYS", lambda: Fernet.generate_key().decode()
-    ).split(",")
+    for key in secret("FIELD_ENCRYPTION_KEYS", lambda: Fernet.generate_key().decode()).split(",")
     if key.strip()
 ]
 
@@ -148,8 +142,8 @@ else:
     }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Measured: WAL without IMMEDIATE gives "database is locked" to 359 of 600 concurrent writers,
-    # with it to none. synchronous=FULL because a 2xx to Heska means durable, and WAL with NORMAL may
-    # lose the last commits when the power goes.
+    # with it to none. synchronous=FULL because a 2xx to Heska means durable, and WAL with NORMAL
+    # may lose the last commits when the power goes.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
@@ -178,9 +172,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": 12},
     },
-    {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"
-    },
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "/login/"
@@ -194,8 +186,8 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
-# Hashed names once `collectstatic` has run; before that (a bare `runserver`, the tests) the files are
-# served from where they lie.
+# Hashed names once `collectstatic` has run; before that (a bare `runserver`, the tests) the files
+# are served from where they lie.
 _collected = not DEBUG and (STATIC_ROOT / "staticfiles.json").exists()
 WHITENOISE_USE_FINDERS = not _collected
 STORAGES = {
@@ -207,9 +199,7 @@ STORAGES = {
     },
 }
 
-_email = (
-    env.email_url("EMAIL_URL", default="") if env.str("EMAIL_URL", default="") else {}
-)
+_email = env.email_url("EMAIL_URL", default="") if env.str("EMAIL_URL", default="") else {}
 if _email:
     vars().update(_email)
 else:

@@ -1,7 +1,9 @@
-"""Runs a handful of programs as one: all of them up, or none. Standard library only, and knows nothing of this project.
+"""Runs a handful of programs as one: all of them up, or none. Standard library only, and knows
+nothing of this project.
 
-Every program is a real process in a session of its own, so that Ctrl-C reaches only the supervisor, which then stops
-them in good order. One thread and one `select` loop: forking stays safe, and there is no state to lock.
+Every program is a real process in a session of its own, so that Ctrl-C reaches only the supervisor,
+which then stops them in good order. One thread and one `select` loop: forking stays safe, and there
+is no state to lock.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from pims.guard import Guard, kill_group
 
@@ -47,18 +49,33 @@ class _Running:
 
     program: Program
     log: _Log
-    process: subprocess.Popen[bytes] | None = None
+    started: subprocess.Popen[bytes] | None = None
     pending: bytes = b""
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
     deaths: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_DEATHS))
     start_at: float = 0.0
 
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The present process; only for a program that has been started."""
+        if self.started is None:
+            raise RuntimeError(f"{self.program.name} is not running")
+        return self.started
+
+    @property
+    def output(self) -> IO[bytes]:
+        return cast("IO[bytes]", self.process.stdout)
+
 
 class Supervisor:
     """Call `run` once, from the main thread."""
 
-    def __init__(self, programs: Sequence[Program], log_dir: Path, out: IO[str] | None = None) -> None:
-        """`log_dir` gets one `<name>.log` for each program; `out` (default: standard output) gets every line."""
+    def __init__(
+        self, programs: Sequence[Program], log_dir: Path, out: IO[str] | None = None
+    ) -> None:
+        """`log_dir` gets one `<name>.log` for each program; `out` (default: standard output) gets
+        every line.
+        """
         log_dir.mkdir(parents=True, exist_ok=True)
         self._log = _Log(log_dir / "supervisor.log")
         self._running = [_Running(p, _Log(log_dir / f"{p.name}.log")) for p in programs]
@@ -69,7 +86,8 @@ class Supervisor:
         self._guard = Guard(GRACE)
 
     def run(self, tick: Callable[[], None] = lambda: None) -> int:
-        """Run until a signal (returns 0) or until one program keeps dying (returns 1); then nothing is left running.
+        """Run until a signal (returns 0) or until one program keeps dying (returns 1); then nothing
+        is left running.
 
         `tick` is called several times a second while all goes well; it must not block for long.
         """
@@ -93,14 +111,15 @@ class Supervisor:
             self._guard.close()
 
     def _tend(self, running: _Running) -> bool:
-        """Start the program if it is not running and its time has come. False: it has died too often."""
-        process = running.process
+        """Start the program if it is not running and its time has come. False: it has died too
+        often.
+        """
         now = time.monotonic()
-        if process is None:
+        if running.started is None:
             if now >= running.start_at:
                 self._start(running)
             return True
-        if not _has_ended(process.pid):
+        if not _has_ended(running.process.pid):
             return True
         status = self._bury(running)
         running.deaths.append(now)
@@ -110,8 +129,8 @@ class Supervisor:
             self._say(f"    {line}")
         if len(recent) >= MAX_DEATHS:
             self._say(
-                f"{running.program.name} died {len(recent)} times within {WINDOW:.0f} seconds, so everything is "
-                f"stopped. Its full output is in {running.log.baseFilename}"
+                f"{running.program.name} died {len(recent)} times within {WINDOW:.0f} seconds, "
+                f"so everything is stopped. Its full output is in {running.log.baseFilename}"
             )
             return False
         running.start_at = now + BACKOFF * 2 ** (len(recent) - 1)
@@ -121,59 +140,52 @@ class Supervisor:
     def _start(self, running: _Running) -> None:
         program = running.program
         running.last_lines.clear()
-        process = subprocess.Popen(  # noqa: S603 - the programs are the caller's own
+        running.started = subprocess.Popen(  # noqa: S603 - the programs are the caller's own
             program.argv,
             env=dict(program.env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=self._guard.before_exec(program.stop_signal),  # noqa: PLW1509 - one thread only
+            preexec_fn=self._guard.before_exec(program.stop_signal),  # one thread only: see above
         )
-        running.process = process
-        assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
-        self._selector.register(process.stdout, selectors.EVENT_READ, running)
+        os.set_blocking(running.output.fileno(), False)
+        self._selector.register(running.output, selectors.EVENT_READ, running)
 
     def _bury(self, running: _Running) -> str:
         """End what is left of a program whose first process has ended; how it ended, in words."""
         process = running.process
-        assert process is not None
-        # Its children may still hold the port. The dead leader is waited for only after that: until then its number,
-        # and so the group's, cannot belong to anybody else.
+        # Its children may still hold the port. The dead leader is waited for only after that: until
+        # then its number, and so the group's, cannot belong to anybody else.
         kill_group(process.pid)
         code = process.wait()
         self._guard.forget(process.pid)
-        if process.stdout is not None and process.stdout in self._selector.get_map():
+        if running.output in self._selector.get_map():
             self._drain(running)
-            self._selector.unregister(process.stdout)
-            process.stdout.close()
+            self._selector.unregister(running.output)
+        running.output.close()
         if running.pending:
             self._line(running, running.pending)
             running.pending = b""
-        running.process = None
+        running.started = None
         return f"exit status {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
     def _stop(self) -> None:
         """Stop everything: signal, grace, SIGKILL. A second signal from outside ends the grace."""
         asked = self._signals[0] if self._signals else time.monotonic()
-        alive = [running for running in self._running if running.process is not None]
+        alive = [running for running in self._running if running.started is not None]
         for running in alive:
-            process = running.process
-            assert process is not None
-            # Not process.send_signal: that would wait for a dead leader, and its group could not be named any more.
+            # Not Popen.send_signal: that waits for a dead leader, whose group then has no name.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, running.program.stop_signal)
+                os.kill(running.process.pid, running.program.stop_signal)
         deadline = time.monotonic() + GRACE
         while alive and time.monotonic() < deadline and not self._asked_again(asked):
             self._read(0.1)
             for running in list(alive):
-                assert running.process is not None
                 if _has_ended(running.process.pid):
                     self._bury(running)
                     alive.remove(running)
         for running in alive:
-            assert running.process is not None
             kill_group(running.process.pid)
             self._bury(running)
             self._say(f"{running.program.name} did not stop in time and was killed")
@@ -188,9 +200,8 @@ class Supervisor:
 
     def _drain(self, running: _Running) -> bool:
         """Take over what the program has written so far. False: it has closed its output."""
-        assert running.process is not None and running.process.stdout is not None
         while True:
-            chunk = running.process.stdout.read(65536)
+            chunk = running.output.read(65536)
             if not chunk:
                 return chunk is None  # None: nothing at the moment; b"": closed
             *lines, running.pending = (running.pending + chunk).split(b"\n")
@@ -220,7 +231,7 @@ class Supervisor:
 
 
 class _Log(RotatingFileHandler):
-    """A log file that starts anew by size. A full disk must not stop the programs: the terminal has the line."""
+    """A log file that starts anew by size. A full disk must not stop the programs."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=LOG_LIMIT, backupCount=1, encoding="utf-8", delay=True)

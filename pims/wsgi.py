@@ -5,5 +5,10 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pims.settings")
+django_application = get_wsgi_application()
 
-application = get_wsgi_application()
+from django.conf import settings  # noqa: E402 - readable only now
+
+from pims.buffering import buffer_chunked  # noqa: E402
+
+application = buffer_chunked(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

@@ -1,0 +1,94 @@
+"""Brings database, static files and demo data up to date before the programs start. In one process,
+and only what is needed, so that a second start is quick.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+
+import django
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.db import Error, connection
+
+from pims.preflight import Refused
+
+
+def everything(*, demo: bool) -> None:
+    """Raises Refused with one sentence when the settings, the database or the demo data do not
+    allow a start.
+    """
+    os.environ["COLLECTING_STATIC"] = (
+        "1"  # the settings then name the storage that hashes file names
+    )
+    try:
+        django.setup()
+        migrate()
+        collect_static()
+        if demo:
+            seed()
+    except ImproperlyConfigured as error:
+        raise Refused(str(error)) from error
+    except CommandError as error:
+        raise Refused(f"Could not prepare: {error}") from error
+    except Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise Refused(
+            f"The database cannot be used ({reason}). Check DATABASE_URL and that the server runs."
+        ) from error
+    finally:
+        connection.close()
+
+
+def migrate() -> None:
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return
+    say("Preparing the database.")
+    if connection.vendor == "postgresql":
+        with (
+            connection.cursor() as cursor
+        ):  # the limits are for requests; a migration may take its time
+            cursor.execute("SET statement_timeout = 0")
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+def collect_static() -> None:
+    """Collect, unless names, sizes and times of all files are those of the last time."""
+    from django.conf import settings
+    from django.contrib.staticfiles.finders import get_finders
+
+    facts = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            stat = os.stat(storage.path(path))
+            facts.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    stamp = settings.STATIC_ROOT / ".collected"
+    if stamp.exists() and stamp.read_text() == facts.hexdigest():
+        return
+    say("Collecting static files.")
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    stamp.write_text(facts.hexdigest())
+
+
+def seed() -> None:
+    """Demo data once; the simulator's script again where it names another port than today's."""
+    from django.conf import settings
+
+    script = settings.VAR_DIR / "demo" / "simulator.json"
+    here = settings.PUBLIC_BASE_URL + "/"
+    if script.exists() and (settings.VAR_DIR / "demo" / "logins.json").exists():
+        clinics = json.loads(script.read_text())["clinics"]
+        if all(clinic["pims"]["token_url"].startswith(here) for clinic in clinics):
+            return
+    say("Filling in the demo clinics.")
+    call_command("seed_demo", verbosity=0)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
