@@ -1,4 +1,5 @@
-"""What we ask a laboratory for, in our own words: what a vendor's wire module writes a body from."""
+"""What we ask a laboratory for, in our own words: what a vendor's wire module writes a body
+from."""
 
 from __future__ import annotations
 

@@ -166,8 +166,9 @@ def compute_flag(
     critical_low: str = "",
     critical_high: str = "",
 ) -> str:
-    """Our own flag, or "" where nothing can safely be said: no number, no range that is known to be a
-    reference interval (a measuring range is none), or a qualifier that leaves it open (`<10` against 4-16).
+    """Our own flag, or "" where nothing can safely be said: no number, no range that is known to
+    be a reference interval (a measuring range is none), or a qualifier that leaves it open (`<10`
+    against 4-16).
 
     `<2` against 126-660 is low: every value that it may stand for is. A critical limit beats.
     """

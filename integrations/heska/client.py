@@ -13,6 +13,7 @@ import requests
 
 from integrations.heska.conf import Endpoint
 from integrations.heska.wire import outbound
+from labs.order import Receipt
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 15
@@ -26,8 +27,8 @@ class HeskaError(Exception):
     """A call that did not succeed. `str()` is one sentence for staff, `words` what Heska said.
 
     `permanent`: the same call would fail again, so a person must act; else it is sent again later,
-    and `outcome_unknown` says that it may have arrived. `set_up`: credentials, key or address are to
-    be mended, the order itself is not refused. `stale_token`: a 401 that a new token may mend.
+    and `outcome_unknown` says that it may have arrived. `set_up`: credentials, key or address are
+    to be mended, the order itself is not refused. `stale_token`: a 401 that a new token may mend.
     """
 
     def __init__(
@@ -58,13 +59,9 @@ class Reply:
     body: bytes
 
 
-def get_token(
-    endpoint: Endpoint, *, client_id: str, client_secret: str
-) -> tuple[str, datetime]:
+def get_token(endpoint: Endpoint, *, client_id: str, client_secret: str) -> tuple[str, datetime]:
     """A bearer token and when it ends. Raises HeskaError."""
-    content_type, body = outbound.token_body(
-        endpoint.token_encoding, client_id, client_secret
-    )
+    content_type, body = outbound.token_body(endpoint.token_encoding, client_id, client_secret)
     reply = _post(endpoint, endpoint.token_path, body, {"Content-Type": content_type})
     if not 200 <= reply.status < 300:
         raise _refusal(reply, token_call=True)
@@ -93,7 +90,7 @@ def submit(
         },
     )
     if reply.status == HTTPStatus.CONFLICT:
-        known = outbound.Receipt(external_id=outbound.known_id(reply.body))
+        known = Receipt(external_id=outbound.known_id(reply.body))
         return reply, outbound.Answer(receipt=known)
     if not 200 <= reply.status < 300:
         raise _refusal(reply)
@@ -151,9 +148,7 @@ def _post(endpoint: Endpoint, path: str, body: str, headers: dict[str, str]) -> 
         except requests.ConnectionError as error:
             # It may have broken after the order was sent: only a connection that was never made is
             # surely unsent, and requests does not tell the two apart by type.
-            never_sent = "NewConnectionError" in repr(
-                error
-            ) or "NameResolution" in repr(error)
+            never_sent = "NewConnectionError" in repr(error) or "NameResolution" in repr(error)
             raise HeskaError(
                 "Heska can't be reached.",
                 permanent=False,
@@ -171,13 +166,9 @@ def _read(response: requests.Response, deadline: float) -> bytes:
     for chunk in response.iter_content(65_536):
         body += chunk
         if len(body) > MAX_REPLY:
-            raise HeskaError(
-                "Heska's answer is too long.", permanent=False, outcome_unknown=True
-            )
+            raise HeskaError("Heska's answer is too long.", permanent=False, outcome_unknown=True)
         if time.monotonic() > deadline:
-            raise HeskaError(
-                "Heska did not answer in time.", permanent=False, outcome_unknown=True
-            )
+            raise HeskaError("Heska did not answer in time.", permanent=False, outcome_unknown=True)
     return bytes(body)
 
 
@@ -192,9 +183,7 @@ def _url(endpoint: Endpoint, path: str) -> str:
     secure = base.scheme == "https" and base.hostname not in LOOPBACK
     if base.username or base.password or base.fragment or not base.hostname:
         secure = False
-    if not secure and not (
-        endpoint.allow_insecure and base.scheme in ("http", "https")
-    ):
+    if not secure and not (endpoint.allow_insecure and base.scheme in ("http", "https")):
         raise HeskaError(
             "Heska's address must begin with https:// and name another machine. The operator sets "
             "HESKA_BASE_URL.",
@@ -216,8 +205,7 @@ def _meaning(reply: Reply, *, token_call: bool) -> HeskaError:
     status = reply.status
     if status == HTTPStatus.UNAUTHORIZED and "subscription key" in words.casefold():
         return HeskaError(
-            "Heska does not accept the subscription key. The operator sets "
-            "HESKA_SUBSCRIPTION_KEY.",
+            "Heska does not accept the subscription key. The operator sets HESKA_SUBSCRIPTION_KEY.",
             permanent=True,
             words=words,
             set_up=True,
@@ -240,9 +228,7 @@ def _meaning(reply: Reply, *, token_call: bool) -> HeskaError:
         )
     if status in TRANSIENT or status >= 500:
         return HeskaError(
-            "Heska is busy."
-            if status == 429
-            else f"Heska is not available (error {status}).",
+            "Heska is busy." if status == 429 else f"Heska is not available (error {status}).",
             permanent=False,
             words=words,
             outcome_unknown=status >= 500 or status == 408,

@@ -28,17 +28,15 @@ class Connection(models.Model):
 
 
 class InboundClient(models.Model):
-    """An OAuth client with which Heska posts results here: bound to a clinic, or to none where Heska
-    uses one for the whole installation. Several may stand side by side, for rotation."""
+    """An OAuth client with which Heska posts results here: bound to a clinic, or to none where
+    Heska uses one for the whole installation. Several may stand side by side, for rotation."""
 
     application = models.OneToOneField(
         oauth2_settings.APPLICATION_MODEL,
         on_delete=models.PROTECT,
         related_name="inbound",
     )
-    clinic = models.ForeignKey(
-        "labs.Clinic", on_delete=models.PROTECT, null=True, blank=True
-    )
+    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ClinicQuerySet.as_manager()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from oauth2_provider.oauth2_backends import get_oauthlib_core
 from rest_framework.authentication import BaseAuthentication
@@ -15,6 +15,13 @@ from integrations.heska.conf import SCOPE
 
 NO_TOKEN = 'Bearer realm="api"'  # noqa: S105 - a challenge, no secret
 INVALID = 'Bearer realm="api", error="invalid_token"'
+
+
+class InvalidToken(AuthenticationFailed):
+    """Missing in our books, expired, revoked, malformed: the same words for all."""
+
+    default_detail = "The access token is not valid"
+    default_code = "invalid-token"
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -33,11 +40,8 @@ class BearerAuthentication(BaseAuthentication):
             {"Authorization": header},
             [],
         )
-        if (
-            not valid
-            or getattr(verified.access_token.application, "inbound", None) is None
-        ):
-            raise AuthenticationFailed
+        if not valid or getattr(verified.access_token.application, "inbound", None) is None:
+            raise InvalidToken
         # A client-credentials token has no user; the application is who it is.
         return None, verified.access_token
 
@@ -55,6 +59,6 @@ class MayPostResults(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         if request.auth is None:
             return False
-        if not request.auth.allow_scopes([SCOPE]):
+        if not cast("Any", request.auth).allow_scopes([SCOPE]):
             raise InsufficientScope
         return True

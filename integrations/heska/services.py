@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 
 def deliver(submission_id: int) -> None:
-    """Send one order, if it is due and nobody else has it, and settle its row. No transaction is held
-    over the calls. Safe to call any number of times."""
+    """Send one order, if it is due and nobody else has it, and settle its row. No transaction is
+    held over the calls. Safe to call any number of times."""
     claim = submissions.claim(submission_id)
     if claim is None:
         return
@@ -54,9 +54,7 @@ def deliver(submission_id: int) -> None:
     submissions.settle_accepted(claim, answer.receipt)
 
 
-def _submit(
-    claim: submissions.Claim, connection: Connection, body: str
-) -> outbound.Answer:
+def _submit(claim: submissions.Claim, connection: Connection, body: str) -> outbound.Answer:
     """One order call; after a 401 one fresh token and one replay (contract, "Heska answers")."""
     token = tokens.token(connection)
     try:
@@ -158,12 +156,8 @@ def file_stored(message: Message) -> list[Receipt]:
         journal.quarantine(message=message, cause="It is a list with nothing in it.")
         return [Receipt(receipt_id=message.receipt_id, status="Quarantined")]
     with transaction.atomic():
-        parts = journal.split(
-            message=message, parts=[strict.dumps(member) for member in members]
-        )
-    receipts = [
-        _file_one(part, member) for part, member in zip(parts, members, strict=True)
-    ]
+        parts = journal.split(message=message, parts=[strict.dumps(member) for member in members])
+    receipts = [_file_one(part, member) for part, member in zip(parts, members, strict=True)]
     _settle_parent(message)
     return receipts
 
@@ -189,9 +183,7 @@ def _file_one(message: Message, value: object) -> Receipt:
         status = _file(message, value)
     except Exception as error:
         log.exception("Filing %s failed", message.receipt_id)
-        journal.filing_failed(
-            message=message, cause=f"Filing failed: {type(error).__name__}"
-        )
+        journal.filing_failed(message=message, cause=f"Filing failed: {type(error).__name__}")
         status = "Received"
     return Receipt(receipt_id=message.receipt_id, status=status)
 
@@ -206,10 +198,7 @@ STATUS_WORDS = {
 
 def status_word(message: Message) -> str:
     """The word for a message that was filed before."""
-    if (
-        message.unmatched is not None
-        and message.unmatched.reason != UnmatchedReason.NO_REQUEST
-    ):
+    if message.unmatched is not None and message.unmatched.reason != UnmatchedReason.NO_REQUEST:
         return "Held"
     return STATUS_WORDS[MessageState(message.state)]
 
@@ -231,15 +220,11 @@ def _file(message: Message, value: object) -> str:
         return "Quarantined"
     message.adapter_version = ADAPTER_VERSION
     message.save(update_fields=["adapter_version"])
-    filed = results.file_report(
-        message=message, report=report, request=request, reason=reason
-    )
+    filed = results.file_report(message=message, report=report, request=request, reason=reason)
     return "Held" if filed.held else STATUS_WORDS[filed.state]
 
 
-def _destination(
-    message: Message, clinic: Clinic
-) -> tuple[LabRequest | None, UnmatchedReason]:
+def _destination(message: Message, clinic: Clinic) -> tuple[LabRequest | None, UnmatchedReason]:
     """The request whose key the message was posted to. A key of another clinic is as unknown as one
     that never was (I3)."""
     kind, _, key = message.target.strip("/").removeprefix("api/").partition("/")
@@ -259,9 +244,7 @@ def replay(message_id: int) -> None:
         return  # only its beginning was kept; there is nothing more to read
     Message.objects.filter(pk=message.pk).update(state=MessageState.RECEIVED)
     message.state = MessageState.RECEIVED
-    message.parts.filter(state=MessageState.QUARANTINED).update(
-        state=MessageState.RECEIVED
-    )
+    message.parts.filter(state=MessageState.QUARANTINED).update(state=MessageState.RECEIVED)
     try:
         file_stored(message)
     except strict.NotJson:

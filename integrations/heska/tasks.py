@@ -19,6 +19,6 @@ def wake(submission_id: int) -> None:
     """Publish `deliver` once, without retrying. The broker may be down (OperationalError) or its
     folder gone (OSError): the sweeper finds the row in either case, so this never raises."""
     try:
-        deliver.apply_async(args=[submission_id], retry=False)
+        deliver.apply_async(args=(submission_id,), retry=False)
     except (OperationalError, OSError) as error:
         log.warning("No worker was woken for submission %s: %s", submission_id, error)

@@ -25,14 +25,10 @@ class Heska:
         replay(message_id)
 
     def result_endpoint(self, request: LabRequest) -> str:
-        return settings.PUBLIC_BASE_URL + reverse(
-            "heska:result", args=[request.result_key]
-        )
+        return str(settings.PUBLIC_BASE_URL) + reverse("heska:result", args=[request.result_key])
 
     def unmatched_endpoint(self, clinic: Clinic) -> str:
-        return settings.PUBLIC_BASE_URL + reverse(
-            "heska:unmatched", args=[clinic.public_id]
-        )
+        return str(settings.PUBLIC_BASE_URL) + reverse("heska:unmatched", args=[clinic.public_id])
 
     def is_connected(self, clinic: Clinic) -> bool:
         return Connection.objects.filter(clinic=clinic).exists()

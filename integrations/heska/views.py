@@ -9,12 +9,18 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_plus, urlencode
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    JsonResponse,
+    QueryDict,
+    UnreadablePostError,
+)
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from oauth2_provider.views import TokenView
@@ -62,13 +68,14 @@ def token(request: HttpRequest) -> HttpResponse:
         form["scope"] = fields["scope"]
     request.META.pop("HTTP_AUTHORIZATION", None)
     request.META["CONTENT_TYPE"] = "application/x-www-form-urlencoded"
-    request.POST = QueryDict(urlencode(form))  # type: ignore[assignment]
+    request.POST = QueryDict(urlencode(form))
     response: HttpResponse = TokenView.as_view()(request)
     return response
 
 
 def _token_fields(request: HttpRequest) -> dict[str, str] | None:
-    """Field names in lower case without underscores; None where the body is neither form nor JSON."""
+    """Field names in lower case without underscores; None where the body is neither form nor
+    JSON."""
     raw = request.read(MAX_TOKEN_REQUEST)
     if (request.content_type or "") in JSON_TYPES:
         try:
@@ -79,7 +86,7 @@ def _token_fields(request: HttpRequest) -> dict[str, str] | None:
             return None
         pairs = [(key, value) for key, value in body.items() if isinstance(value, str)]
     else:
-        pairs = list(QueryDict(raw).items())
+        pairs = [(key, str(value)) for key, value in QueryDict(raw).items()]
     return {key.replace("_", "").lower(): value for key, value in pairs}
 
 
@@ -87,12 +94,15 @@ def _basic(header: str) -> tuple[str, str]:
     if not header.lower().startswith("basic "):
         return "", ""
     try:
-        user, _, password = (
-            base64.b64decode(header[6:], validate=True).decode().partition(":")
-        )
+        user, _, password = base64.b64decode(header[6:], validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         return "", ""
     return unquote_plus(user), unquote_plus(password)
+
+
+def sender(request: Request) -> Any:
+    """The OAuth application behind the token: a client-credentials token has no user."""
+    return cast("Any", request.auth).application
 
 
 class IntakeView(APIView):
@@ -109,39 +119,31 @@ class IntakeView(APIView):
                 "Not stored; send again",
                 headers={"Retry-After": "30"},
             )
+        if isinstance(exc, UnreadablePostError):
+            return problem(400, "incomplete", "The body ended before its declared length")
         return super().handle_exception(exc)
 
-    def intake(
-        self, request: Request, named: Clinic | None, *, own_path: bool
-    ) -> Response:
+    def intake(self, request: Request, named: Clinic | None, *, own_path: bool) -> Response:
         """`named`: the clinic of the address, if it is any. `own_path`: the address names a clinic,
         so a token of another one must not post there."""
-        inbound_client = request.auth.application.inbound
+        inbound_client = sender(request).inbound
         clinic = inbound_client.clinic or named
         body, size = _read(request._request)
         message, new = journal.receive(
             vendor=VENDOR,
             clinic=clinic,
-            sender=request.auth.application.client_id[:100],
+            sender=sender(request).client_id[:100],
             target=request.path.rstrip("/"),
             headers={
-                name: request.headers[name]
-                for name in KEPT_HEADERS
-                if name in request.headers
+                name: request.headers[name] for name in KEPT_HEADERS if name in request.headers
             },
             raw=body,
             declared_size=size,
         )
         if size is not None:
             return self.refuse(message, 413, "too-large", "The body is over the limit")
-        if (
-            own_path
-            and inbound_client.clinic is not None
-            and named != inbound_client.clinic
-        ):
-            return self.refuse(
-                message, 403, "clinic", "This token is not for that clinic"
-            )
+        if own_path and inbound_client.clinic is not None and named != inbound_client.clinic:
+            return self.refuse(message, 403, "clinic", "This token is not for that clinic")
         if unsupported := _unsupported(request):
             return self.refuse(message, 415, "media-type", unsupported)
         if not new and message.state != "received":
@@ -167,9 +169,7 @@ class IntakeView(APIView):
         except DatabaseError:
             # The bytes are committed: whatever happened since, they are ours now.
             log.exception("Filing %s failed", message.receipt_id)
-            receipts = [
-                services.Receipt(receipt_id=message.receipt_id, status="Received")
-            ]
+            receipts = [services.Receipt(receipt_id=message.receipt_id, status="Received")]
         stored = all(receipt.status == "Stored" for receipt in receipts)
         bodies = [{"ReceiptId": r.receipt_id, "Status": r.status} for r in receipts]
         if message.parts.exists():
@@ -181,13 +181,9 @@ class IntakeView(APIView):
 
 class ResultView(IntakeView):
     def post(self, request: Request, key: str) -> Response:
-        clinic = request.auth.application.inbound.clinic
+        clinic = sender(request).inbound.clinic
         if clinic is None:
-            found = (
-                LabRequest.objects.select_related("clinic")
-                .filter(result_key=key)
-                .first()
-            )
+            found = LabRequest.objects.select_related("clinic").filter(result_key=key).first()
             clinic = found.clinic if found else None
         return self.intake(request, clinic, own_path=False)
 
@@ -198,9 +194,7 @@ class UnmatchedView(IntakeView):
         if clinic is None:
             # [seed] "Heska can use the client ID that is provided to each clinic."
             connection = (
-                Connection.objects.select_related("clinic")
-                .filter(client_id=clinic_id)
-                .first()
+                Connection.objects.select_related("clinic").filter(client_id=clinic_id).first()
             )
             clinic = connection.clinic if connection else None
         return self.intake(request, clinic, own_path=True)
@@ -209,31 +203,25 @@ class UnmatchedView(IntakeView):
 def _duplicate(message: Message) -> Response:
     parts = list(message.parts.order_by("part"))
     if parts:
-        receipts = [
-            {"ReceiptId": part.receipt_id, "Status": "Duplicate"} for part in parts
-        ]
+        receipts = [{"ReceiptId": part.receipt_id, "Status": "Duplicate"} for part in parts]
         return Response({"Receipts": receipts}, status=200)
-    return Response(
-        {"ReceiptId": message.receipt_id, "Status": "Duplicate"}, status=200
-    )
+    return Response({"ReceiptId": message.receipt_id, "Status": "Duplicate"}, status=200)
 
 
 def _read(request: HttpRequest) -> tuple[bytes, int | None]:
-    """The body, and None; or its first 64 KiB and its declared length where it is over the limit."""
+    """The body, and None; or its first 64 KiB and its declared length where it is over the
+    limit."""
     limit = settings.INTAKE_MAX_BYTES
-    declared = int(request.META.get("CONTENT_LENGTH") or 0)
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    declared = int(length) if length.isdecimal() else 0
     if declared > limit:
         return request.read(KEPT_OF_TOO_LARGE), declared
     return request.read(limit), None
 
 
 def _unsupported(request: Request) -> str:
-    kind, _, parameters = (
-        request.headers.get("Content-Type") or "application/json"
-    ).partition(";")
-    if kind.strip().lower() not in JSON_TYPES and not kind.strip().lower().endswith(
-        "+json"
-    ):
+    kind, _, parameters = (request.headers.get("Content-Type") or "application/json").partition(";")
+    if kind.strip().lower() not in JSON_TYPES and not kind.strip().lower().endswith("+json"):
         return "Only application/json is read here"
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
@@ -257,6 +245,4 @@ def problem(
 ) -> Response:
     """RFC 9457, with the contract's `ReceiptId` where the bytes were kept."""
     body = {"type": f"about:blank#{code}", "title": title, "status": status, **members}
-    return Response(
-        body, status=status, headers=headers, content_type="application/problem+json"
-    )
+    return Response(body, status=status, headers=headers, content_type="application/problem+json")

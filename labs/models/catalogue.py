@@ -1,5 +1,6 @@
 """What can be ordered and measured. Loaded from labs/data (labs/catalogue.py), the same for all
-clinics. Its ranges are demo data, not medicine: the range delivered with a result is what counts."""
+clinics. Its ranges are demo data, not medicine: the range delivered with a result is what
+counts."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ class PanelAnalyte(models.Model):
 
 
 class ReferenceInterval(models.Model):
-    """A demo interval of one analyte for one species, as text (`4.00-16.53`, `<15.0`, `NEGATIVE`)."""
+    """A demo interval of one analyte for one species, as text (`4.00-16.53`, `<15.0`,
+    `NEGATIVE`)."""
 
     analyte = models.ForeignKey(Analyte, on_delete=models.CASCADE)
     species = models.CharField(max_length=8)

@@ -53,7 +53,8 @@ class LabRequest(models.Model):
     cancelled_at = models.DateTimeField(null=True, blank=True)
     cancelled_reason = models.CharField(max_length=200, blank=True)
     reviewed_at = models.DateTimeField(null=True, blank=True)
-    # Grows with each change that a person should see: pages poll with it and get 204 while it stands.
+    # Grows with each change that a person should see: pages poll with it and get 204 while it
+    # stands.
     version = models.PositiveIntegerField(default=1)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -102,7 +102,8 @@ class LabResult(models.Model):
     comments = models.JSONField(default=list)
     correction_reason = models.TextField(blank=True)
     # The species that the analyzer measured for, in our words; empty where what was typed says
-    # nothing; null where the message speaks of no animal at all (a correction), which voids nothing.
+    # nothing; null where the message speaks of no animal at all (a correction), which voids
+    # nothing.
     species = models.CharField(max_length=8, blank=True, null=True)  # noqa: DJ001 - see above
     # Of status, comments and rows: two messages of one version with the same digest say the same.
     digest = models.CharField(max_length=64)
@@ -157,8 +158,10 @@ class Observation(models.Model):
     analyte = models.ForeignKey("labs.Analyte", on_delete=models.PROTECT, null=True)
     # Part of the run's current picture: the newest version that lists this code and sequence.
     current = models.BooleanField(default=True)
-    position = models.PositiveIntegerField()
-    sequence = models.CharField(max_length=16, blank=True)
+    position = models.PositiveIntegerField(help_text="Place in the panel")
+    sequence = models.CharField(max_length=16, blank=True, help_text="As delivered")
+    # Which of the rows with this code in its message: the same code twice in a panel is two rows.
+    occurrence = models.PositiveIntegerField(default=1)
     code = models.CharField(max_length=64, blank=True)
     name = models.CharField(max_length=200, blank=True)
     status = models.CharField(max_length=12, choices=ResultStatus.choices, blank=True)

@@ -31,8 +31,8 @@ def receive(
     declared_size: int | None = None,
 ) -> tuple[Message, bool]:
     """Store the bytes durably, in a transaction of its own, and return the row and whether it is
-    new. The same body at the same address for the same clinic is one row, for ever, by unique index:
-    its counter of redeliveries goes up.
+    new. The same body at the same address for the same clinic is one row, for ever, by unique
+    index: its counter of redeliveries goes up.
 
     `target` without its trailing slash. `declared_size` where `raw` is only the beginning.
     """

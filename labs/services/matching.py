@@ -1,5 +1,5 @@
-"""What people decide about unmatched results. Each decision is reversible and stays on record; of two
-people who act at once, one wins and the other is told (labs.errors.Stale)."""
+"""What people decide about unmatched results. Each decision is reversible and stays on record; of
+two people who act at once, one wins and the other is told (labs.errors.Stale)."""
 
 from __future__ import annotations
 

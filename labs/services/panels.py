@@ -21,8 +21,8 @@ def panel_of(run: Run | TestRun, panels: Iterable[Panel]) -> Panel | None:
 
 
 def requested_test(run: Run, tests: Sequence[RequestedTest]) -> RequestedTest | None:
-    """The test that a run answers: by the id that we gave it, else by its panel. None for a run that
-    nobody asked for; it is filed and shown all the same."""
+    """The test that a run answers: by the id that we gave it, else by its panel. None for a run
+    that nobody asked for; it is filed and shown all the same."""
     for test in tests:
         if run.test_request_id and test.test_request_id == run.test_request_id:
             return test

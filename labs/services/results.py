@@ -44,18 +44,14 @@ def file_report(
     request: LabRequest | None,
     reason: UnmatchedReason = UnmatchedReason.NO_REQUEST,
 ) -> Filed:
-    """File one report, in one transaction with its audit. Onto `request` only if nothing contradicts
-    it; else, and without a request, as an unmatched result with `reason`. Idempotent: a message that
-    was filed is left as it is.
+    """File one report, in one transaction with its audit. Onto `request` only if nothing
+    contradicts it; else, and without a request, as an unmatched result with `reason`. Idempotent:
+    a message that was filed is left as it is.
 
     Never files by likeness of names: only the address that the report was sent to decides (I2).
     """
     with transaction.atomic():
-        message = (
-            Message.objects.select_for_update()
-            .select_related("clinic")
-            .get(pk=message.pk)
-        )
+        message = Message.objects.select_for_update().select_related("clinic").get(pk=message.pk)
         if message.state != MessageState.RECEIVED:
             return Filed(state=MessageState(message.state))
         against: list[str] = []
@@ -83,9 +79,7 @@ def file_report(
             if request is not None:
                 cancelled = request.cancelled_at is not None
                 reason = (
-                    UnmatchedReason.REQUEST_CANCELLED
-                    if cancelled
-                    else UnmatchedReason.CONFLICT
+                    UnmatchedReason.REQUEST_CANCELLED if cancelled else UnmatchedReason.CONFLICT
                 )
             message.unmatched = _file_unmatched(
                 message=message,
@@ -95,9 +89,7 @@ def file_report(
                 suggested=request,
             )
             message.state = MessageState.UNMATCHED
-            filed = Filed(
-                state=MessageState.UNMATCHED, held=reason != UnmatchedReason.NO_REQUEST
-            )
+            filed = Filed(state=MessageState.UNMATCHED, held=reason != UnmatchedReason.NO_REQUEST)
         message.message_id = report.message_id
         message.extra = report.extra
         message.cause = ""
@@ -112,9 +104,7 @@ def _against(report: Report, request: LabRequest) -> list[str]:
     if request.cancelled_at is not None:
         return ["The request was cancelled here before this result came."]
     external_id = (
-        Submission.objects.filter(request=request)
-        .values_list("external_id", flat=True)
-        .first()
+        Submission.objects.filter(request=request).values_list("external_id", flat=True).first()
     )
     return contradictions(report, request, external_id or "") + _ties(report, request)
 
@@ -127,9 +117,7 @@ def _ties(report: Report, request: LabRequest) -> list[str]:
     known = {
         (
             version.run.run_key,
-            versions.order_key(
-                version.report_version, version.reported_at, version.status
-            ),
+            versions.order_key(version.report_version, version.reported_at, version.status),
         ): version.digest
         for version in stored
     }
@@ -139,9 +127,7 @@ def _ties(report: Report, request: LabRequest) -> list[str]:
         earlier = known.get((run.key[:200], order))
         if earlier is not None and earlier != digest(run):
             name = run.test_name or run.test_code or "the test"
-            found.append(
-                f"It differs from an earlier message of the same version of {name}."
-            )
+            found.append(f"It differs from an earlier message of the same version of {name}.")
     return found
 
 
@@ -156,9 +142,7 @@ def _file_unmatched(
     """Add the report to the orphan that it continues, else make one. Whatever was decided of the
     orphan holds for what follows it, so a matched one takes the new runs to its request."""
     identity = report.identity or Identity()
-    unmatched = _continued(
-        message=message, report=report, identity=identity, suggested=suggested
-    )
+    unmatched = _continued(message=message, report=report, identity=identity, suggested=suggested)
     if unmatched is None:
         unmatched = UnmatchedResult(
             clinic=message.clinic,
@@ -200,8 +184,8 @@ def _continued(
     identity: Identity,
     suggested: LabRequest | None,
 ) -> UnmatchedResult | None:
-    """The orphan that this report continues: the same laboratory report of the same animal. A report
-    without an id continues nothing: two animals both typed "1" stay two."""
+    """The orphan that this report continues: the same laboratory report of the same animal. A
+    report without an id continues nothing: two animals both typed "1" stay two."""
     if not report.external_id:
         return None
     earlier = UnmatchedResult.objects.select_for_update(of=("self",)).filter(
@@ -245,9 +229,7 @@ def store_runs(
         fit(result)
         result.save()
         Observation.objects.bulk_create(
-            observations(
-                result=result, run=stored_run, rows=run.rows, analytes=analytes
-            )
+            observations(result=result, run=stored_run, rows=run.rows, analytes=analytes)
         )
         _attach(message, result, run.files)
         versions.refresh(stored_run)
@@ -279,16 +261,14 @@ def _run_row(
     earlier = TestRun.objects.filter(
         request=request, unmatched=unmatched, run_key=stored.run_key
     ).first()
-    if earlier is not None:
-        return earlier
-    # The head row is locked, so nobody else adds this run between the look and the insert.
-    stored.save()
-    return stored
+    if earlier is None:
+        # The head row is locked, so nobody else adds this run between the look and the insert.
+        stored.save()
+        return stored
+    return earlier
 
 
-def _attach(
-    message: Message, result: LabResult | None, files: tuple[File, ...]
-) -> None:
+def _attach(message: Message, result: LabResult | None, files: tuple[File, ...]) -> None:
     for file in files:
         kind, warnings = content_type_of(file)
         attachment = Attachment(

@@ -1,4 +1,5 @@
-"""Signing results. What is signed is what was seen; whatever changes it afterwards opens it again."""
+"""Signing results. What is signed is what was seen; whatever changes it afterwards opens it
+again."""
 
 from __future__ import annotations
 

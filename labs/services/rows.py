@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 
@@ -12,6 +14,8 @@ from django.db import models
 from labs import values
 from labs.models import Analyte, LabResult, Observation, TestRun
 from labs.report import Row, Run
+
+SMALL_NUMBER = re.compile(r"\d{1,6}", re.ASCII)
 
 
 def digest(run: Run) -> str:
@@ -34,38 +38,31 @@ def fit(instance: models.Model) -> list[str]:
             text = getattr(instance, field.attname)
             if text and len(text) > limit:
                 setattr(instance, field.attname, text[:limit])
-                cut.append(field.verbose_name)
+                cut.append(str(field.verbose_name))
     return cut
 
 
 def observations(
-    *,
-    result: LabResult,
-    run: TestRun,
-    rows: Iterable[Row],
-    analytes: dict[str, Analyte],
+    *, result: LabResult, run: TestRun, rows: Iterable[Row], analytes: dict[str, Analyte]
 ) -> list[Observation]:
     """Unsaved rows of one version, in the order delivered. `analytes` by code and by upper-case
     code; an unknown code is stored all the same, without an analyte."""
-    return [
-        observation(
-            result=result, run=run, row=row, position=position, analytes=analytes
-        )
-        for position, row in enumerate(rows)
-    ]
+    seen: Counter[str] = Counter()
+    stored = []
+    for index, row in enumerate(rows, start=1):
+        seen[row.code] += 1
+        made = observation(result=result, run=run, row=row, analytes=analytes)
+        # A correction lists only some rows: by their sequence they keep their place in the panel.
+        made.position = int(row.sequence) if SMALL_NUMBER.fullmatch(row.sequence) else index
+        made.occurrence = seen[row.code]
+        stored.append(made)
+    return stored
 
 
 def observation(
-    *,
-    result: LabResult,
-    run: TestRun,
-    row: Row,
-    position: int,
-    analytes: dict[str, Analyte],
+    *, result: LabResult, run: TestRun, row: Row, analytes: dict[str, Analyte]
 ) -> Observation:
-    value = values.read_value(
-        row.value, literal=row.literal, reason=row.not_reported_reason
-    )
+    value = values.read_value(row.value, literal=row.literal, reason=row.not_reported_reason)
     kind = value.kind
     if row.attachment and kind == "missing":
         kind, value = "attachment", values.Value(text="", kind="attachment")
@@ -82,7 +79,6 @@ def observation(
         result=result,
         run=run,
         analyte=analytes.get(row.code) or analytes.get(row.code.upper()),
-        position=position,
         sequence=row.sequence,
         code=row.code,
         name=row.name,
@@ -107,9 +103,7 @@ def observation(
         comments=list(row.comments),
     )
     cut = fit(stored)
-    stored.warnings = warnings + [
-        f"The {name} was too long and is shown cut." for name in cut
-    ]
+    stored.warnings = warnings + [f"The {name} was too long and is shown cut." for name in cut]
     return stored
 
 

@@ -96,11 +96,9 @@ def refresh(request: LabRequest) -> RequestState:
     )
     tests = list(request.tests.all())
     for test in tests:
-        state = test_state(
-            test, [status for test_pk, status in runs if test_pk == test.pk]
-        )
-        if state != test.state:
-            test.state = state
+        reached = test_state(test, [status for test_pk, status in runs if test_pk == test.pk])
+        if reached != test.state:
+            test.state = reached
             test.save(update_fields=["state"])
     submission = (
         Submission.objects.filter(request=request)

@@ -42,9 +42,9 @@ class Claim:
 
 
 def claim(submission_id: int) -> Claim | None:
-    """Take that row for sending, or None where it is not due or somebody else has it. The attempt is
-    counted and committed before the call, so that an order which kills its worker is not sent for
-    ever."""
+    """Take that row for sending, or None where it is not due or somebody else has it. The attempt
+    is counted and committed before the call, so that an order which kills its worker is not sent
+    for ever."""
     now = timezone.now()
     lease = uuid.uuid4()
     changed = (

@@ -1,5 +1,5 @@
-"""Which version of a test run is current, and which rows make the current picture: a pure function of
-all its versions, so that every order of arrival ends in the same state."""
+"""Which version of a test run is current, and which rows make the current picture: a pure function
+of all its versions, so that every order of arrival ends in the same state."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def key_of(version: LabResult) -> tuple[int, datetime, int, int]:
 
 
 def current_rows(rows: Iterable[tuple[LabResult, Observation]]) -> set[int]:
-    """Primary keys of the rows that count: the newest version of each (code, sequence). A correction
-    lists only what changed, so rows that it does not list stay."""
+    """Primary keys of the rows that count: the newest version of each (code, sequence). A
+    correction lists only what changed, so rows that it does not list stay."""
     newest: dict[tuple[str, str], tuple[tuple[int, datetime, int, int], int]] = {}
     for version, row in rows:
-        identity = (row.code, row.sequence or str(row.position))
+        identity = (row.code, row.sequence or f"#{row.occurrence}")
         candidate = (key_of(version), row.pk)
         if identity not in newest or newest[identity] < candidate:
             newest[identity] = candidate
@@ -61,9 +61,7 @@ def refresh(run: TestRun) -> None:
     for row in wrong:
         row.current = not row.current
     Observation.objects.bulk_update(wrong, ["current"])
-    if run.review_state == ReviewState.REVIEWED and not _says_what_was_signed(
-        run, current
-    ):
+    if run.review_state == ReviewState.REVIEWED and not _says_what_was_signed(run, current):
         run.review_state = ReviewState.CHANGED
         run.save(update_fields=["review_state"])
 

@@ -68,10 +68,7 @@ def report(value: Any, zone: tzinfo) -> Report:
             identity=identity,
             correction_reason=top.text("CorrectionReason"),
             comments=top.texts("Comments"),
-            runs=tuple(
-                _run(test, status, zone, position)
-                for position, test in enumerate(tests)
-            ),
+            runs=tuple(_run(test, status, zone, position) for position, test in enumerate(tests)),
             files=_files(top),
         )
     if sum(len(run.rows) for run in read.runs) > MAX_ROWS:
@@ -99,9 +96,7 @@ def _status(reader: Reader, inherited: str) -> str:
 def _identity(top: Reader) -> Identity | None:
     """Who it is said to be. None where the message has no patient, client or doctor block: a
     correction without one speaks of the same animal as before."""
-    patient, client, doctor = (
-        top.child(name) for name in ("Patient", "Client", "Doctor")
-    )
+    patient, client, doctor = (top.child(name) for name in ("Patient", "Client", "Doctor"))
     if patient is None and client is None and doctor is None:
         return None
     empty = Reader({}, "", top.account)
@@ -138,9 +133,7 @@ def _run(test: Reader, message_status: str, zone: tzinfo, position: int) -> Run:
             kind, model = analyzer.text("Type"), analyzer.text("Model")
             serial, name = analyzer.text("SerialNumber"), analyzer.text("Name")
         test_name = test.text("TestName")
-        key = test.text("TestRunId") or "|".join(
-            (code or test_name, serial, run_at_text)
-        )
+        key = test.text("TestRunId") or "|".join((code or test_name, serial, run_at_text))
         return Run(
             key=key if key.strip("|") else f"part {position}",
             test_request_id=test.text("TestRequestId"),
@@ -175,8 +168,7 @@ def _row(row: Reader) -> Row:
             name=row.text("AnalyteName"),
             value=value,
             literal=literal,
-            attachment=row.word("ValueType", VALUE_TYPE_IN) == "attachment"
-            or bool(files),
+            attachment=row.word("ValueType", VALUE_TYPE_IN) == "attachment" or bool(files),
             unit=row.text("Units"),
             low=row.text("ReferenceLow"),
             high=row.text("ReferenceHigh"),
@@ -214,9 +206,7 @@ def _file(attachment: Reader) -> File:
             content = data.encode()
             warnings.append("It is not base64; what came is kept as it is.")
         if size and size != str(len(content)):
-            warnings.append(
-                f"Declared as {size[:20]} bytes, but it has {len(content)}."
-            )
+            warnings.append(f"Declared as {size[:20]} bytes, but it has {len(content)}.")
         if sha256 and sha256.lower() != hashlib.sha256(content).hexdigest():
             warnings.append("Its SHA-256 is not the declared one.")
         return File(

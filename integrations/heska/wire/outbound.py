@@ -1,5 +1,5 @@
-"""Token and order, as Heska wants them, and its answers in our words. Names and shapes [assumed], by
-examples 01 to 05, but the subscription key's header and `LabResultEndPoint` [seed]."""
+"""Token and order, as Heska wants them, and its answers in our words. Names and shapes [assumed],
+by examples 01 to 05, but the subscription key's header and `LabResultEndPoint` [seed]."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ def read_token(body: bytes, now: float) -> tuple[str, float] | None:
 def _jwt_expiry(token: str) -> float | None:
     try:
         _, payload, _ = token.split(".")
-        claims = json.loads(
-            base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-        )
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return float(claims["exp"])
     except (ValueError, KeyError, TypeError, binascii.Error):
         return None
@@ -76,9 +74,7 @@ def order_body(order: Order) -> dict[str, Any]:
             "analyzer by hand and match the result when it comes."
         )
     breed = breed_out(species, order.breed)
-    doctor_last, _, doctor_first = (
-        part.strip() for part in order.doctor.partition(",")
-    )
+    doctor_last, _, doctor_first = (part.strip() for part in order.doctor.partition(","))
     return {
         "LabReportId": order.lab_report_id,
         "LabResultEndPoint": order.result_endpoint,
@@ -134,9 +130,7 @@ def read_answer(body: bytes, lab_report_id: str) -> Answer:
         return Answer(receipt=Receipt())
     reader = _object(body)
     if reader is None:
-        return Answer(
-            receipt=Receipt(note="Accepted, but the receipt was not understood.")
-        )
+        return Answer(receipt=Receipt(note="Accepted, but the receipt was not understood."))
     named = reader.text("LabReportId")
     tests = tuple(
         TestOutcome(
@@ -169,11 +163,7 @@ def error_words(body: bytes) -> str:
     wrapped = value.get("value")
     reader = Reader(wrapped if isinstance(wrapped, dict) else value, "", Account())
     said = next(
-        (
-            t
-            for name in ("Message", "ErrorMessage", "title")
-            if (t := reader.text(name))
-        ),
+        (t for name in ("Message", "ErrorMessage", "title") if (t := reader.text(name))),
         "",
     )
     errors = value.get("errors")

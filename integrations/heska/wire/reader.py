@@ -72,9 +72,7 @@ class Reader:
         if isinstance(value, str):
             text = safe(str(value))
             if text != value:
-                self._account.warnings.append(
-                    f"{name} holds characters that cannot be shown."
-                )
+                self._account.warnings.append(f"{name} holds characters that cannot be shown.")
                 # The exact text is in the journal's bytes; the marked one is what a field can hold.
             return text, True
         if isinstance(value, bool):
@@ -91,9 +89,7 @@ class Reader:
         if isinstance(value, str):
             text = safe(str(value))
             if text != value:
-                self._account.warnings.append(
-                    f"{name} holds characters that cannot be shown."
-                )
+                self._account.warnings.append(f"{name} holds characters that cannot be shown.")
             return text.strip()
         self._put_back(key, value)
         return ""
@@ -104,34 +100,22 @@ class Reader:
         key, value = self._take(name)
         if value is None:
             return ""
-        known = (
-            table.get(" ".join(value.casefold().split()))
-            if isinstance(value, str)
-            else None
-        )
+        known = table.get(" ".join(value.casefold().split())) if isinstance(value, str) else None
         if known is None:
             self._put_back(key, value)
-            self._account.warnings.append(
-                f"{name} is {_short(value)[:50]}, which is not known."
-            )
+            self._account.warnings.append(f"{name} is {_short(value)[:50]}, which is not known.")
         return known
 
     def redundant(self, name: str, known: str) -> None:
         """Take a field that only says again what we know; anything else it says is kept."""
         key, value = self._take(name)
-        if value is not None and not (
-            isinstance(value, str) and value.strip() == known
-        ):
+        if value is not None and not (isinstance(value, str) and value.strip() == known):
             self._put_back(key, value)
 
     def number(self, name: str) -> int | None:
         """A small whole number, else None and kept."""
         key, value = self._take(name)
-        if (
-            isinstance(value, str)
-            and len(value) <= 9
-            and value.strip().lstrip("-").isdecimal()
-        ):
+        if isinstance(value, str) and len(value) <= 9 and value.strip().lstrip("-").isdecimal():
             return int(value)
         if value is not None:
             self._put_back(key, value)

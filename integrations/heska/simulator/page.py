@@ -1,0 +1,211 @@
+"""The simulator's own page. Pure: a snapshot in, HTML out, everything escaped."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+from urllib.parse import quote
+
+from .catalogue import TESTS
+
+Json = dict[str, Any]
+
+SHOWN = 50
+REFRESH_SECONDS = 2
+
+_MARKS = {
+    "done": "done", "delivered": "done", "running": "run", "sending": "run", "retrying": "warn",
+    "rejected": "warn", "failed": "crit", "gave up": "crit",
+}  # fmt: skip
+_KINDS = {
+    "result": "Result", "unmatched": "No request", "correction": "Correction",
+    "resend": "Sent again",
+}  # fmt: skip
+
+
+def render(snapshot: Json, *, watch: bool, error: str | None, form: dict[str, str]) -> str:
+    """The page; `watch` makes it reload by itself, without the forms: no typing is lost."""
+    refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">' if watch else ""
+    other = (
+        '<a class="button" href="/">Stop watching</a>'
+        if watch
+        else '<a class="button" href="/?watch=1">Watch it run</a>'
+    )
+    forms = "" if watch else _orphan_form(snapshot["clinics"], form) + _clinic_form(snapshot, form)
+    alert = f'<p class="alert" role="alert">{_e(error)}</p>' if error else ""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+{refresh}
+<title>Heska simulator</title>
+<link rel="stylesheet" href="/style.css">
+</head>
+<body>
+<header class="top">
+<h1>Heska simulator</h1>
+<p>Vet Cloud, DCU and analyzers, played on this machine. No result here is real.</p>
+{other}
+</header>
+<main>
+{alert}
+{forms}
+{_worklist(snapshot)}
+{_deliveries(snapshot, watch)}
+</main>
+</body>
+</html>
+"""
+
+
+def _worklist(snapshot: Json) -> str:
+    orders = snapshot["worklist"]
+    lines = "".join(
+        f"""<tr>
+<td data-label="Request"><b>{_e(each["lab_report_id"])}</b>
+<small>{_e(each["heska_report_id"])}</small></td>
+<td data-label="Patient">{_e(each["patient_name"])} <small>{_e(each["patient_id"])} ·
+{_e(each["species"].lower())}</small></td>
+<td data-label="Tests"><ul class="tests">{"".join(_test(test) for test in each["tests"])}</ul></td>
+<td data-label="Clinic">{_e(each["clinic_id"])}</td>
+<td data-label="Taken">{_time(each["received_at"])}</td>
+</tr>"""
+        for each in orders[:SHOWN]
+    )
+    empty = "No request yet. Order a test in the PIMS and it appears here."
+    heads = ("Request", "Patient", "Tests", "Clinic", "Taken")
+    return _table("Worklist", heads, lines, len(orders), empty)
+
+
+def _test(test: Json) -> str:
+    analyzer = f"<small>{_e(test['analyzer'])}</small>" if test["analyzer"] else ""
+    return f"<li>{_chip(test['state'])} {_e(test['test_code'])} {analyzer}</li>"
+
+
+def _deliveries(snapshot: Json, watch: bool) -> str:
+    sent = snapshot["deliveries"]
+    lines = "".join(
+        f"""<tr>
+<td data-label="Message"><span><b>{_e(_KINDS[each["kind"]])}</b> {_link(each["message_id"])}<br>
+<small>{_e(each["summary"])}</small></span></td>
+<td data-label="For">{_e(each["lab_report_id"] or "no request")}
+<small>{_e(each["clinic_id"])}</small></td>
+<td data-label="To"><code>{_e(each["url"])}</code></td>
+<td data-label="Outcome">{_outcome(each)}</td>
+<td data-label="Sent">{_time(each["created_at"])}</td>
+{"" if watch else _buttons(each)}
+</tr>"""
+        for each in sent[:SHOWN]
+    )
+    heads = ("Message", "For", "To", "Outcome", "Sent") + (() if watch else ("",))
+    return _table("Messages to the PIMS", heads, lines, len(sent), "Nothing was sent yet.")
+
+
+def _link(ident: str) -> str:
+    return f'<a href="/messages/{_e(quote(ident, safe=""))}">{_e(ident[:8])}</a>'
+
+
+def _outcome(each: Json) -> str:
+    code, attempts, due = each["http_status"], each["attempts"], each["next_at"]
+    facts = (
+        f"HTTP {code}" if code else each["error"],
+        each["receipt_status"],
+        each["receipt_id"],
+        f"attempt {attempts}" if attempts > 1 else None,
+        f"next at {due[11:19]}" if due else None,
+    )
+    told = " · ".join(fact for fact in facts if fact)
+    return f"{_chip(each['status'])} <small>{_e(told)}</small>"
+
+
+def _buttons(each: Json) -> str:
+    def button(action: str, text: str) -> str:
+        return f"""<form method="post" action="/simulate/{action}">
+<input type="hidden" name="message_id" value="{_e(each["message_id"])}">
+<button aria-label="{text}, message {_e(each["message_id"][:8])}">{text}</button></form>"""
+
+    both = button("resend", "Resend") + button("correction", "Send a correction")
+    return f'<td class="acts"><span>{both}</span></td>'
+
+
+def _table(title: str, heads: tuple[str, ...], lines: str, count: int, empty: str) -> str:
+    shown = f"newest {SHOWN} of {count}" if count > SHOWN else str(count)
+    if not count:
+        return f'<section class="card"><h2>{title}</h2><p class="none">{empty}</p></section>'
+    columns = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    return f"""<section class="card"><h2>{title} <small>{shown}</small></h2>
+<table><thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table></section>"""
+
+
+def _orphan_form(clinics: list[str], form: dict[str, str]) -> str:
+    if not clinics:
+        return ""
+    tests = [(code, f"{test.name} ({code}, {test.model})") for code, test in TESTS.items()]
+    species = [(each, each) for each in ("Canine", "Feline", "Equine")]
+    fields = (
+        _select("clinic_id", "Clinic", [(each, each) for each in clinics], form)
+        + _select("test_code", "Test", tests, form)
+        + _input("patient_name", "Patient name", form)
+        + _input("patient_id", "Patient id", form)
+        + _select("species", "Species", species, form)
+        + _input("sex", "Sex", form)
+        + _input("owner_last_name", "Owner last name", form)
+        + _input("doctor", "Doctor", form)
+    )
+    return f"""<section class="card"><h2>Run a test without a request</h2>
+<p class="none">The emergency patient: nobody ordered in the PIMS, so type what the technician types
+at the analyzer. The result goes to the clinic's URL for unmatched results.</p>
+<form class="fields" method="post" action="/simulate/orphan">{fields}
+<button class="primary">Run the test</button></form></section>"""
+
+
+def _clinic_form(snapshot: Json, form: dict[str, str]) -> str:
+    fields = (
+        _input("clinic_id", "Clinic id", form, required=True)
+        + _input("client_id", "Client id, from Heska", form, required=True)
+        + _input("client_secret", "Client secret, from Heska", {}, kind="password", required=True)
+        + _input("timezone", "Time zone, if it matters", form)
+        + _input("pims_token_url", "PIMS token URL", form, kind="url", required=True)
+        + _input("pims_unmatched_url", "PIMS unmatched URL", form, kind="url", required=True)
+        + _input("pims_client_id", "Client id, from the PIMS", form, required=True)
+        + _input(
+            "pims_client_secret", "Client secret, from the PIMS", {}, kind="password", required=True
+        )
+    )
+    is_open = " open" if not snapshot["clinics"] or "pims_token_url" in form else ""
+    return f"""<details class="card"{is_open}><summary>Add a clinic</summary>
+<form class="fields" method="post" action="/simulate/clinic">{fields}
+<button class="primary">Add the clinic</button></form></details>"""
+
+
+def _input(
+    name: str, label: str, form: dict[str, str], *, kind: str = "text", required: bool = False
+) -> str:
+    value = _e(form.get(name, ""))
+    must = " required" if required else ""
+    return (
+        f'<label>{_e(label)}<input type="{kind}" name="{name}" value="{value}" maxlength="200"'
+        f' autocomplete="off"{must}></label>'
+    )
+
+
+def _select(name: str, label: str, options: list[tuple[str, str]], form: dict[str, str]) -> str:
+    chosen = form.get(name)
+    lines = "".join(
+        f'<option value="{_e(value)}"{" selected" if value == chosen else ""}>{_e(text)}</option>'
+        for value, text in options
+    )
+    return f'<label>{_e(label)}<select name="{name}">{lines}</select></label>'
+
+
+def _chip(state: str) -> str:
+    return f'<span class="chip {_MARKS.get(state, "wait")}">{_e(state)}</span>'
+
+
+def _time(text: str) -> str:
+    return f'<time datetime="{_e(text)}">{_e(text[11:19])} UTC</time>'
+
+
+def _e(value: Any) -> str:
+    return html.escape("" if value is None else str(value))

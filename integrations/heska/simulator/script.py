@@ -1,0 +1,190 @@
+"""The simulator's script: which clinics there are, their credentials, and how fast they work."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import zoneinfo
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+DEFAULT_DELAY = (3.0, 8.0)
+
+
+class ScriptError(ValueError):
+    """The script cannot be used; the text is one sentence for the person who wrote it."""
+
+
+@dataclass(frozen=True)
+class Pims:
+    """What Heska was given by the PIMS for the way in."""
+
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    unmatched_url: str
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """A clinic: `client_id` and `client_secret` are what its PIMS shows Heska."""
+
+    clinic_id: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    pims: Pims
+    timezone: str | None = None
+
+    def zone(self) -> zoneinfo.ZoneInfo | None:
+        return zoneinfo.ZoneInfo(self.timezone) if self.timezone else None
+
+
+@dataclass(frozen=True)
+class Script:
+    """`delay_seconds` is the shortest and the longest time that one test takes."""
+
+    subscription_key: str = field(repr=False)
+    seed: int = 1
+    delay_seconds: tuple[float, float] = DEFAULT_DELAY
+    clinics: tuple[Clinic, ...] = ()
+
+
+def empty_script() -> Script:
+    """No clinics, and a subscription key of its own."""
+    return Script(subscription_key=secrets.token_hex(16))
+
+
+def load_script(path: Path) -> Script:
+    """Read and check a script file.
+
+    Raises ScriptError.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ScriptError(f"Cannot read the script {path}: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ScriptError(f"The script {path} is not JSON: {error}.") from error
+    return read_script(data)
+
+
+def read_script(data: Any) -> Script:
+    """Check a script that was read from JSON.
+
+    Raises ScriptError.
+    """
+    script = _object(data, "the script", {"subscription_key"}, {"seed", "delay_seconds", "clinics"})
+    seed = script.get("seed", 1)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ScriptError("In the script, seed must be a whole number.")
+    clinics = script.get("clinics", [])
+    if not isinstance(clinics, list):
+        raise ScriptError("In the script, clinics must be a list.")
+    read = tuple(read_clinic(each, f"clinics[{i}]") for i, each in enumerate(clinics))
+    for name in ("clinic_id", "client_id"):
+        seen = [getattr(clinic, name) for clinic in read]
+        twice = sorted({value for value in seen if seen.count(value) > 1})
+        if twice:
+            raise ScriptError(f"In the script, two clinics have the {name} {twice[0]}.")
+    return Script(
+        subscription_key=_text(script, "subscription_key", "the script"),
+        seed=seed,
+        delay_seconds=_delay(script.get("delay_seconds", list(DEFAULT_DELAY))),
+        clinics=read,
+    )
+
+
+def read_clinic(data: Any, where: str) -> Clinic:
+    """Check one clinic of a script; `where` names it in errors.
+
+    Raises ScriptError.
+    """
+    clinic = _object(data, where, {"clinic_id", "client_id", "client_secret", "pims"}, {"timezone"})
+    there = f"{where}.pims"
+    pims = _object(
+        clinic["pims"], there, {"token_url", "client_id", "client_secret", "unmatched_url"}
+    )
+    return Clinic(
+        clinic_id=_text(clinic, "clinic_id", where),
+        client_id=_text(clinic, "client_id", where),
+        client_secret=_text(clinic, "client_secret", where),
+        pims=Pims(
+            token_url=_url(pims, "token_url", there),
+            client_id=_text(pims, "client_id", there),
+            client_secret=_text(pims, "client_secret", there),
+            unmatched_url=_url(pims, "unmatched_url", there),
+        ),
+        timezone=_zone(clinic.get("timezone"), where),
+    )
+
+
+def is_url(text: str) -> bool:
+    """Whether `text` is an http or https URL with a host and without credentials."""
+    try:
+        parts = urlsplit(text)
+        bad_port = parts.port == 0
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and "@" not in parts.netloc
+        and not bad_port
+        and text.isascii()
+        and text.isprintable()
+        and " " not in text
+    )
+
+
+def _object(
+    data: Any, where: str, required: Set[str], optional: Set[str] = frozenset()
+) -> Mapping[str, Any]:
+    if not isinstance(data, dict):
+        raise ScriptError(f"{where[0].upper()}{where[1:]} must be a JSON object.")
+    missing = sorted(required - data.keys())
+    if missing:
+        raise ScriptError(f"In {where}, {missing[0]} is missing.")
+    unknown = sorted(data.keys() - required - optional)
+    if unknown:
+        raise ScriptError(f"In {where}, {unknown[0]} is not a known name.")
+    return data
+
+
+def _text(data: Mapping[str, Any], name: str, where: str) -> str:
+    value = data[name]
+    if not isinstance(value, str) or not value.strip():
+        raise ScriptError(f"In {where}, {name} must be a text that is not empty.")
+    return value
+
+
+def _url(data: Mapping[str, Any], name: str, where: str) -> str:
+    value = _text(data, name, where)
+    if not is_url(value):
+        raise ScriptError(f"In {where}, {name} must be an http or https URL.")
+    return value
+
+
+def _delay(value: Any) -> tuple[float, float]:
+    if (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
+        and all(math.isfinite(v) for v in value)
+        and 0 <= value[0] <= value[1] <= 3600
+    ):
+        return float(value[0]), float(value[1])
+    raise ScriptError("In the script, delay_seconds must be [shortest, longest] within 0 and 3600.")
+
+
+def _zone(value: Any, where: str) -> str | None:
+    if value is None:
+        return None
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
+        raise ScriptError(f"In {where}, timezone must be a name like Europe/Vienna.") from error
+    return str(value)
