@@ -47,9 +47,7 @@ class PanelAnalyte(models.Model):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(
-                fields=["panel", "analyte"], name="analyte_once_per_panel"
-            ),
+            models.UniqueConstraint(fields=["panel", "analyte"], name="analyte_once_per_panel"),
         )
 
     def __str__(self) -> str:

@@ -12,18 +12,14 @@ from labs.querysets import ClinicQuerySet, ClinicsQuerySet
 
 def validate_timezone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
-        raise ValidationError(
-            f"“{name}” is no time zone. Use a name such as America/Denver."
-        )
+        raise ValidationError(f"“{name}” is no time zone. Use a name such as America/Denver.")
 
 
 class Clinic(models.Model):
     """A veterinary practice at one place: the border that no row crosses (I3)."""
 
     name = models.CharField(max_length=200)
-    timezone = models.CharField(
-        max_length=64, default="UTC", validators=[validate_timezone]
-    )
+    timezone = models.CharField(max_length=64, default="UTC", validators=[validate_timezone])
     public_id = models.SlugField(
         max_length=64,
         unique=True,
@@ -63,9 +59,7 @@ class Membership(models.Model):
     class Meta:
         ordering = ("clinic", "user")
         constraints = (
-            models.UniqueConstraint(
-                fields=["user", "clinic"], name="membership_once_per_clinic"
-            ),
+            models.UniqueConstraint(fields=["user", "clinic"], name="membership_once_per_clinic"),
         )
 
     def __str__(self) -> str:
@@ -78,9 +72,7 @@ class Analyzer(models.Model):
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT)
     model = models.CharField(max_length=100)
     serial_number = models.CharField(max_length=100, blank=True)
-    name = models.CharField(
-        max_length=100, blank=True, help_text="Where it stands, for example"
-    )
+    name = models.CharField(max_length=100, blank=True, help_text="Where it stands, for example")
     in_use = models.BooleanField(default=True)
 
     objects = ClinicQuerySet.as_manager()

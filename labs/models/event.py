@@ -14,9 +14,7 @@ class LabEvent(models.Model):
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, null=True)
     at = models.DateTimeField(auto_now_add=True)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True
-    )
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True)
     # Who acted where no person did: a vendor's name, `system`, or `command`.
     source = models.CharField(max_length=32, blank=True)
     verb = models.CharField(max_length=40)

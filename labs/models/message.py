@@ -34,32 +34,22 @@ class Message(models.Model):
         max_length=12, choices=MessageState.choices, default=MessageState.RECEIVED
     )
     cause = models.TextField(blank=True, help_text="Why it is not filed, for people")
-    sender = models.CharField(
-        max_length=100, blank=True, help_text="The authenticated application"
-    )
+    sender = models.CharField(max_length=100, blank=True, help_text="The authenticated application")
     target = models.CharField(max_length=300, help_text="The address it was sent to")
     headers = models.JSONField(default=dict)
     raw = models.BinaryField()
-    declared_size = models.BigIntegerField(
-        null=True, help_text="Where the body was cut"
-    )
+    declared_size = models.BigIntegerField(null=True, help_text="Where the body was cut")
     sha256 = models.CharField(max_length=64)
     dedupe_key = models.CharField(max_length=64, unique=True, null=True)  # noqa: DJ001 - unique
     redeliveries = models.PositiveIntegerField(default=0)
     received_at = models.DateTimeField(db_index=True)
     last_seen_at = models.DateTimeField()
-    parent = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, related_name="parts"
-    )
-    part = models.PositiveIntegerField(
-        null=True, help_text="Position in the parent's array"
-    )
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="parts")
+    part = models.PositiveIntegerField(null=True, help_text="Position in the parent's array")
     # Filled in when it is read.
     message_id = models.CharField(max_length=200, blank=True)
     adapter_version = models.CharField(max_length=16, blank=True)
-    extra = models.JSONField(
-        default=dict, help_text="Leaves that no field takes, by JSON pointer"
-    )
+    extra = models.JSONField(default=dict, help_text="Leaves that no field takes, by JSON pointer")
     warnings = models.JSONField(default=list)
     attempts = models.PositiveIntegerField(default=0)
     not_before = models.DateTimeField(null=True)
@@ -83,9 +73,7 @@ class Message(models.Model):
     class Meta:
         ordering = ("-received_at", "-pk")
         indexes = (
-            models.Index(
-                fields=["clinic", "state", "-received_at"], name="message_by_state"
-            ),
+            models.Index(fields=["clinic", "state", "-received_at"], name="message_by_state"),
             models.Index(
                 fields=["not_before"],
                 condition=models.Q(direction="in", state="received"),

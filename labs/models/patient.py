@@ -13,9 +13,7 @@ class Owner(models.Model):
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    owner_id = models.CharField(
-        "owner id", max_length=64, help_text="The practice's own number"
-    )
+    owner_id = models.CharField("owner id", max_length=64, help_text="The practice's own number")
     first_name = models.CharField(max_length=100, blank=True)
     last_name = models.CharField(max_length=100, blank=True)
     phone = models.CharField(max_length=50, blank=True)
@@ -26,16 +24,11 @@ class Owner(models.Model):
     class Meta:
         ordering = ("last_name", "first_name", "pk")
         constraints = (
-            models.UniqueConstraint(
-                fields=["clinic", "owner_id"], name="owner_id_once_per_clinic"
-            ),
+            models.UniqueConstraint(fields=["clinic", "owner_id"], name="owner_id_once_per_clinic"),
         )
 
     def __str__(self) -> str:
-        return (
-            ", ".join(part for part in (self.last_name, self.first_name) if part)
-            or "no name"
-        )
+        return ", ".join(part for part in (self.last_name, self.first_name) if part) or "no name"
 
 
 class Species(models.TextChoices):
@@ -55,9 +48,7 @@ class Patient(models.Model):
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     owner = models.ForeignKey(Owner, on_delete=models.PROTECT, null=True, blank=True)
-    patient_id = models.CharField(
-        "patient id", max_length=64, help_text="The practice's own id"
-    )
+    patient_id = models.CharField("patient id", max_length=64, help_text="The practice's own id")
     name = models.CharField(max_length=100)
     species = models.CharField(max_length=8, choices=Species.choices)
     breed = models.CharField(max_length=100, blank=True)
@@ -98,17 +89,13 @@ class Patient(models.Model):
         if self.birth_date is None:
             return ""
         end = self.deceased_on or today
-        months = (
-            (end.year - self.birth_date.year) * 12 + end.month - self.birth_date.month
-        )
+        months = (end.year - self.birth_date.year) * 12 + end.month - self.birth_date.month
         months -= end.day < self.birth_date.day
         if months < 3:
             words = f"{max(0, (end - self.birth_date).days) // 7} wk"
         else:
             words = " ".join(
-                part
-                for part in (f"{months // 12} y" * (months >= 12), f"{months % 12} m")
-                if part
+                part for part in (f"{months // 12} y" * (months >= 12), f"{months % 12} m") if part
             )
         return f"about {words}" if self.birth_date_estimated else words
 
@@ -140,9 +127,7 @@ class Visit(models.Model):
 
     class Meta:
         ordering = ("-at",)
-        constraints = (
-            models.UniqueConstraint(fields=["patient", "at"], name="visit_once"),
-        )
+        constraints = (models.UniqueConstraint(fields=["patient", "at"], name="visit_once"),)
         indexes = (models.Index(fields=["clinic", "at"], name="visit_clinic_at"),)
 
     def __str__(self) -> str:

@@ -30,16 +30,12 @@ class LabRequest(models.Model):
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
     patient = models.ForeignKey("labs.Patient", on_delete=models.PROTECT)
-    lab_report_id = models.CharField(
-        max_length=20, unique=True, default=ids.lab_report_id
-    )
+    lab_report_id = models.CharField(max_length=20, unique=True, default=ids.lab_report_id)
     result_key = models.CharField(max_length=64, unique=True, default=ids.result_key)
     state = models.CharField(
         max_length=16, choices=RequestState.choices, default=RequestState.DRAFT
     )
-    priority = models.CharField(
-        max_length=8, choices=Priority.choices, default=Priority.ROUTINE
-    )
+    priority = models.CharField(max_length=8, choices=Priority.choices, default=Priority.ROUTINE)
     notes = models.TextField(blank=True)
     doctor = models.CharField(max_length=100, blank=True)
     requested_by = models.ForeignKey(
@@ -63,12 +59,8 @@ class LabRequest(models.Model):
     class Meta:
         ordering = ("-requested_at", "-pk")
         indexes = (
-            models.Index(
-                fields=["clinic", "state", "-requested_at"], name="request_worklist"
-            ),
-            models.Index(
-                fields=["patient", "-requested_at"], name="request_of_patient"
-            ),
+            models.Index(fields=["clinic", "state", "-requested_at"], name="request_worklist"),
+            models.Index(fields=["patient", "-requested_at"], name="request_of_patient"),
             # "Has anything changed?", asked by every open worklist every few seconds.
             models.Index(fields=["clinic", "-updated_at"], name="request_changes"),
         )
@@ -84,9 +76,7 @@ class Specimen(models.Model):
     type = models.CharField(max_length=50)
     collected_at = models.DateTimeField(null=True, blank=True)
     collected_by = models.CharField(max_length=100, blank=True)
-    label = models.CharField(
-        max_length=50, blank=True, help_text="Such as “pre” or “4 h”"
-    )
+    label = models.CharField(max_length=50, blank=True, help_text="Such as “pre” or “4 h”")
     fasting = models.BooleanField(null=True, blank=True, help_text="Empty: not known")
 
     class Meta:
@@ -109,26 +99,18 @@ class RequestedTest(models.Model):
 
     __test__ = False
 
-    request = models.ForeignKey(
-        LabRequest, on_delete=models.PROTECT, related_name="tests"
-    )
+    request = models.ForeignKey(LabRequest, on_delete=models.PROTECT, related_name="tests")
     panel = models.ForeignKey("labs.Panel", on_delete=models.PROTECT)
-    specimen = models.ForeignKey(
-        Specimen, on_delete=models.PROTECT, null=True, blank=True
-    )
+    specimen = models.ForeignKey(Specimen, on_delete=models.PROTECT, null=True, blank=True)
     position = models.PositiveIntegerField()
     test_request_id = models.CharField(max_length=24, unique=True)
-    state = models.CharField(
-        max_length=10, choices=TestState.choices, default=TestState.REQUESTED
-    )
+    state = models.CharField(max_length=10, choices=TestState.choices, default=TestState.REQUESTED)
     refusal = models.TextField(blank=True, help_text="The laboratory's own words")
 
     class Meta:
         ordering = ("request", "position")
         constraints = (
-            models.UniqueConstraint(
-                fields=["request", "position"], name="test_position_once"
-            ),
+            models.UniqueConstraint(fields=["request", "position"], name="test_position_once"),
         )
 
     def __str__(self) -> str:

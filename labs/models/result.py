@@ -90,9 +90,7 @@ class LabResult(models.Model):
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
     run = models.ForeignKey(TestRun, on_delete=models.PROTECT, related_name="versions")
-    message = models.ForeignKey(
-        "labs.Message", on_delete=models.PROTECT, related_name="results"
-    )
+    message = models.ForeignKey("labs.Message", on_delete=models.PROTECT, related_name="results")
     status = models.CharField(max_length=12, choices=ResultStatus.choices)
     report_version = models.IntegerField(default=0)
     reported_at = models.DateTimeField(null=True)
@@ -119,9 +117,7 @@ class LabResult(models.Model):
                 condition=Q(current=True),
                 name="one_current_version_per_run",
             ),
-            models.UniqueConstraint(
-                fields=["run", "message"], name="version_once_per_message"
-            ),
+            models.UniqueConstraint(fields=["run", "message"], name="version_once_per_message"),
         )
 
     def __str__(self) -> str:
@@ -149,12 +145,8 @@ class Observation(models.Model):
     """One delivered row. Numbers are kept as canonical decimal text: SQLite would turn a decimal
     column into a float and lose digits."""
 
-    result = models.ForeignKey(
-        LabResult, on_delete=models.PROTECT, related_name="observations"
-    )
-    run = models.ForeignKey(
-        TestRun, on_delete=models.PROTECT, related_name="observations"
-    )
+    result = models.ForeignKey(LabResult, on_delete=models.PROTECT, related_name="observations")
+    run = models.ForeignKey(TestRun, on_delete=models.PROTECT, related_name="observations")
     analyte = models.ForeignKey("labs.Analyte", on_delete=models.PROTECT, null=True)
     # Part of the run's current picture: the newest version that lists this code and sequence.
     current = models.BooleanField(default=True)
@@ -177,15 +169,11 @@ class Observation(models.Model):
     low = models.CharField(max_length=64, blank=True)
     high = models.CharField(max_length=64, blank=True)
     range_text = models.CharField(max_length=200, blank=True)
-    range_kind = models.CharField(
-        max_length=12, blank=True, help_text="reference or measuring"
-    )
+    range_kind = models.CharField(max_length=12, blank=True, help_text="reference or measuring")
     critical_low = models.CharField(max_length=64, blank=True)
     critical_high = models.CharField(max_length=64, blank=True)
     flag_delivered = models.CharField(max_length=2, choices=Flag.choices, blank=True)
-    flag_delivered_text = models.CharField(
-        max_length=64, blank=True, help_text="As delivered"
-    )
+    flag_delivered_text = models.CharField(max_length=64, blank=True, help_text="As delivered")
     flag_computed = models.CharField(max_length=2, choices=Flag.choices, blank=True)
     comments = models.JSONField(default=list)
     warnings = models.JSONField(default=list)
@@ -228,9 +216,7 @@ class Attachment(models.Model):
     )
     attachment_id = models.CharField(max_length=64, blank=True)
     file_name = models.CharField(max_length=200, blank=True)
-    content_type = models.CharField(
-        max_length=50, help_text="By magic bytes, not as declared"
-    )
+    content_type = models.CharField(max_length=50, help_text="By magic bytes, not as declared")
     description = models.CharField(max_length=200, blank=True)
     analyte_code = models.CharField(max_length=64, blank=True)
     size = models.PositiveIntegerField()
@@ -251,9 +237,7 @@ class Review(models.Model):
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
     run = models.ForeignKey(TestRun, on_delete=models.PROTECT, related_name="reviews")
-    result = models.ForeignKey(
-        LabResult, on_delete=models.PROTECT, related_name="reviews"
-    )
+    result = models.ForeignKey(LabResult, on_delete=models.PROTECT, related_name="reviews")
     reviewed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     reviewed_at = models.DateTimeField()
     note = models.TextField(blank=True)

@@ -27,14 +27,10 @@ class Submission(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     first_attempt_at = models.DateTimeField(null=True)
     not_before = models.DateTimeField()
-    lease = models.UUIDField(
-        null=True, help_text="The claim of the worker that is sending it"
-    )
+    lease = models.UUIDField(null=True, help_text="The claim of the worker that is sending it")
     lease_until = models.DateTimeField(null=True)
     last_error = models.TextField(blank=True, help_text="One sentence for staff")
-    provider_words = models.TextField(
-        blank=True, help_text="What the laboratory itself said"
-    )
+    provider_words = models.TextField(blank=True, help_text="What the laboratory itself said")
     external_id = models.CharField(max_length=100, blank=True)
     accepted_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)

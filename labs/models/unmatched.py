@@ -32,9 +32,7 @@ class UnmatchedResult(models.Model):
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     vendor = models.CharField(max_length=32)
-    external_id = models.CharField(
-        max_length=100, blank=True, help_text="The vendor's report id"
-    )
+    external_id = models.CharField(max_length=100, blank=True, help_text="The vendor's report id")
     message_id = models.CharField(
         max_length=200,
         help_text="The sender's, else the body's SHA-256; of the first message",
@@ -66,9 +64,7 @@ class UnmatchedResult(models.Model):
     class Meta:
         ordering = ("created_at", "pk")
         indexes = (
-            models.Index(
-                fields=["clinic", "state", "created_at"], name="unmatched_queue"
-            ),
+            models.Index(fields=["clinic", "state", "created_at"], name="unmatched_queue"),
             models.Index(fields=["clinic", "external_id"], name="unmatched_external"),
             models.Index(fields=["clinic", "message_id"], name="unmatched_message"),
         )
@@ -97,13 +93,9 @@ class MatchDecision(models.Model):
     active = models.BooleanField(default=False, help_text="The match that stands now")
     patient = models.ForeignKey("labs.Patient", on_delete=models.PROTECT, null=True)
     request = models.ForeignKey("labs.LabRequest", on_delete=models.PROTECT, null=True)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True
-    )
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True)
     reason = models.CharField(max_length=200, blank=True)
-    evidence = models.JSONField(
-        default=dict, help_text="What the screen showed for and against"
-    )
+    evidence = models.JSONField(default=dict, help_text="What the screen showed for and against")
     at = models.DateTimeField(auto_now_add=True)
 
     objects = AppendOnlyQuerySet.as_manager()

@@ -17,13 +17,9 @@ UNKNOWN = "application/octet-stream"
 def content_type_of(file: File) -> tuple[str, list[str]]:
     """The type, and sentences on what did not fit. Only PDF and the images above are ever shown;
     anything else (SVG, HTML, a program) is kept and only downloaded."""
-    kind = next(
-        (kind for start, kind in MAGIC if file.content.startswith(start)), UNKNOWN
-    )
+    kind = next((kind for start, kind in MAGIC if file.content.startswith(start)), UNKNOWN)
     if kind == UNKNOWN:
-        return kind, [
-            "This is no PDF or image that can be shown; it can be downloaded."
-        ]
+        return kind, ["This is no PDF or image that can be shown; it can be downloaded."]
     if file.content_type and file.content_type != kind:
         return kind, [f"Declared as {file.content_type[:50]}, but it is {kind}."]
     return kind, []

@@ -32,17 +32,13 @@ def identity_contradictions(typed: Identity, request: LabRequest) -> list[str]:
     patient = request.patient
     found = []
     if typed.patient_id and not same_text(typed.patient_id, patient.patient_id):
-        found.append(
-            f"Patient id {typed.patient_id}; the request is for {patient.patient_id}."
-        )
+        found.append(f"Patient id {typed.patient_id}; the request is for {patient.patient_id}.")
     if typed.patient_name and not same_text(typed.patient_name, patient.name):
         found.append(f"Name {typed.patient_name}; the request is for {patient.name}.")
     if typed.species and typed.species_code and typed.species_code != patient.species:
         found.append(f"Species {typed.species}; {patient.name} is a {patient.species}.")
     if typed.sex_code and patient.sex != Sex.UNKNOWN and typed.sex_code != patient.sex:
-        found.append(
-            f"Sex {typed.sex}; {patient.name} is {patient.get_sex_display().lower()}."
-        )
+        found.append(f"Sex {typed.sex}; {patient.name} is {patient.get_sex_display().lower()}.")
     return found
 
 

@@ -38,9 +38,7 @@ def receive(
     """
     now = timezone.now()
     sha256 = hashlib.sha256(raw).hexdigest()
-    identity = (
-        f"{vendor}|{clinic.pk if clinic else '-'}|{target}|{declared_size}|{sha256}"
-    )
+    identity = f"{vendor}|{clinic.pk if clinic else '-'}|{target}|{declared_size}|{sha256}"
     dedupe_key = hashlib.sha256(identity.encode()).hexdigest()
     try:
         with transaction.atomic(durable=True):

@@ -66,9 +66,7 @@ def match(
         if request is None:
             request = _retrospective_request(acting_user, patient, runs)
         else:
-            request = LabRequest.objects.select_for_update(of=("self",)).get(
-                pk=request.pk
-            )
+            request = LabRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
         _move(runs, request)
         _decide(
             unmatched,
@@ -106,9 +104,7 @@ def unmatch(
             from_states=[UnmatchedState.MATCHED],
             to_state=UnmatchedState.OPEN,
         )
-        decision = unmatched.decisions.select_related("patient", "request").get(
-            active=True
-        )
+        decision = unmatched.decisions.select_related("patient", "request").get(active=True)
         request = decision.request
         assert request is not None  # a match always has one
         unmatched.runs.update(request=None, requested_test=None)
@@ -157,9 +153,7 @@ def dismiss(
     )
 
 
-def reopen(
-    *, acting_user: User, unmatched: UnmatchedResult, expected_version: int
-) -> None:
+def reopen(*, acting_user: User, unmatched: UnmatchedResult, expected_version: int) -> None:
     """Back into the queue, from held or dismissed. Raises as `match`."""
     roles.require(acting_user, unmatched.clinic, "match")
     with transaction.atomic():
@@ -169,9 +163,7 @@ def reopen(
             from_states=[UnmatchedState.HELD, UnmatchedState.DISMISSED],
             to_state=UnmatchedState.OPEN,
         )
-        UnmatchedResult.objects.filter(pk=unmatched.pk).update(
-            held_by=None, state_reason=""
-        )
+        UnmatchedResult.objects.filter(pk=unmatched.pk).update(held_by=None, state_reason="")
         _decide(unmatched, Action.REOPEN, acting_user, "")
 
 

@@ -64,9 +64,7 @@ def place_request(
     if not panels:
         raise InvalidInput("Choose at least one test.")
     if patient.deceased:
-        raise InvalidInput(
-            f"{patient} is recorded as deceased. Correct the record first."
-        )
+        raise InvalidInput(f"{patient} is recorded as deceased. Correct the record first.")
     _require_analyzers(patient, panels)
     with transaction.atomic():
         request = create_request(
@@ -147,13 +145,9 @@ def create_request(
 
 def _require_analyzers(patient: Patient, panels: Sequence[Panel]) -> None:
     models = set(
-        Analyzer.objects.filter(clinic=patient.clinic, in_use=True).values_list(
-            "model", flat=True
-        )
+        Analyzer.objects.filter(clinic=patient.clinic, in_use=True).values_list("model", flat=True)
     )
-    missing = [
-        panel for panel in panels if models and panel.analyzer_model not in models
-    ]
+    missing = [panel for panel in panels if models and panel.analyzer_model not in models]
     if missing:
         raise InvalidInput(
             f"{patient.clinic} has no {missing[0].analyzer_model} in use for {missing[0].name}. "
@@ -161,9 +155,7 @@ def _require_analyzers(patient: Patient, panels: Sequence[Panel]) -> None:
         )
 
 
-def cancel_request(
-    *, acting_user: User | None, request: LabRequest, reason: str
-) -> None:
+def cancel_request(*, acting_user: User | None, request: LabRequest, reason: str) -> None:
     """Cancel here. There is no way to cancel at the laboratory: what was already accepted must be
     removed at the analyzer, and a result that comes all the same is held for a person.
 
@@ -184,9 +176,7 @@ def cancel_request(
         if request.cancelled_at is not None:
             return
         if request.runs.exists():
-            raise InvalidInput(
-                "Results have already come; this request can't be cancelled."
-            )
+            raise InvalidInput("Results have already come; this request can't be cancelled.")
         request.cancelled_at = timezone.now()
         request.cancelled_reason = reason[:200]
         request.save(update_fields=["cancelled_at", "cancelled_reason"])

@@ -27,6 +27,4 @@ def requested_test(run: Run, tests: Sequence[RequestedTest]) -> RequestedTest | 
         if run.test_request_id and test.test_request_id == run.test_request_id:
             return test
     panel = panel_of(run, [test.panel for test in tests])
-    return (
-        next((test for test in tests if test.panel == panel), None) if panel else None
-    )
+    return next((test for test in tests if test.panel == panel), None) if panel else None

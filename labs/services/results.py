@@ -258,7 +258,7 @@ def _run_row(
         requested_test=panels.requested_test(run, tests),
     )
     fit(stored)
-    earlier = TestRun.objects.filter(
+    earlier: TestRun | None = TestRun.objects.filter(
         request=request, unmatched=unmatched, run_key=stored.run_key
     ).first()
     if earlier is None:

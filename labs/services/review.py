@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-def sign(
-    *, acting_user: User, request: LabRequest, expected_version: int, note: str = ""
-) -> int:
+def sign(*, acting_user: User, request: LabRequest, expected_version: int, note: str = "") -> int:
     """Sign every run of the request that waits for it, as shown at `expected_version` of the
     request. A preliminary result is recorded as seen and stays open. Returns how many were signed.
 
@@ -31,9 +29,7 @@ def sign(
     with transaction.atomic():
         request = LabRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
         if request.version != expected_version:
-            raise Stale(
-                "This result changed while you were reading. Read it again, then sign."
-            )
+            raise Stale("This result changed while you were reading. Read it again, then sign.")
         signed = 0
         for run in request.runs.exclude(review_state=ReviewState.REVIEWED):
             current = run.versions.get(current=True)

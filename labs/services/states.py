@@ -60,9 +60,7 @@ def derive(
         if TestState.COMPLETE in states:
             return RequestState.COMPLETE
         return (
-            RequestState.NEEDS_ATTENTION
-            if TestState.REFUSED in states
-            else RequestState.CANCELLED
+            RequestState.NEEDS_ATTENTION if TestState.REFUSED in states else RequestState.CANCELLED
         )
     if TestState.COMPLETE in states:
         return RequestState.PARTIAL
@@ -100,11 +98,7 @@ def refresh(request: LabRequest) -> RequestState:
         if reached != test.state:
             test.state = reached
             test.save(update_fields=["state"])
-    submission = (
-        Submission.objects.filter(request=request)
-        .values_list("state", flat=True)
-        .first()
-    )
+    submission = Submission.objects.filter(request=request).values_list("state", flat=True).first()
     state = derive(
         tests=[test.state for test in tests],
         submission=submission,

@@ -94,9 +94,7 @@ def order_of(submission: Submission) -> Order:
         owner_first_name=owner.first_name if owner else "",
         owner_last_name=owner.last_name if owner else "",
         doctor=request.doctor,
-        technician=(technician.get_full_name() or technician.username)
-        if technician
-        else "",
+        technician=(technician.get_full_name() or technician.username) if technician else "",
         tests=tuple(
             OrderedTest(
                 test_request_id=test.test_request_id,
@@ -261,9 +259,7 @@ def sweep() -> int:
             outcome_unknown=True,
         )
     due = list(
-        Submission.objects.due(now)
-        .order_by("not_before")
-        .values_list("pk", "vendor")[:SWEEP_BATCH]
+        Submission.objects.due(now).order_by("not_before").values_list("pk", "vendor")[:SWEEP_BATCH]
     )
     for pk, vendor in due:
         vendors.get(vendor).wake(pk)

@@ -1,0 +1,159 @@
+"""Writing patients and their owners, weights and visits."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from labs import ids, roles
+from labs.errors import InvalidInput
+from labs.models import Clinic, Owner, Patient, Visit, Weight
+from labs.services.clinics import sentences
+from labs.services.events import record
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+MAX_KG = Decimal(9999)
+
+
+def new_patient_id() -> str:
+    """For a patient to whom the practice gave no id: `P-` and six characters that read aloud well."""
+    return f"P-{ids.readable(6)}"
+
+
+def new_owner_id() -> str:
+    return f"C-{ids.readable(6)}"
+
+
+def create_patient(
+    *,
+    acting_user: User | None,
+    clinic: Clinic,
+    name: str,
+    species: str,
+    patient_id: str = "",
+    owner: Owner | None = None,
+    weight_kg: Decimal | None = None,
+    weighed_on: date | None = None,
+    **fields: Any,
+) -> Patient:
+    """Add a patient to the clinic; `fields` are further columns of Patient.
+
+    Raises InvalidInput for an id that is taken, an owner of another clinic or a value that does not
+    fit; NotAllowed.
+    """
+    roles.require(acting_user, clinic, "edit_patient")
+    if owner is not None and owner.clinic_id != clinic.pk:
+        raise InvalidInput("This owner is not in the clinic.")
+    patient = Patient(
+        clinic=clinic,
+        name=name.strip(),
+        species=species,
+        patient_id=patient_id.strip() or new_patient_id(),
+        owner=owner,
+        **fields,
+    )
+    with transaction.atomic():
+        _save(patient)
+        if weight_kg is not None:
+            record_weight(
+                acting_user=acting_user,
+                patient=patient,
+                kg=weight_kg,
+                measured_on=weighed_on or today(clinic),
+            )
+        record(
+            "patient.created",
+            clinic=clinic,
+            acting_user=acting_user,
+            source="command",
+            patient=patient,
+        )
+    return patient
+
+
+def update_patient(
+    *, acting_user: User | None, patient: Patient, **fields: Any
+) -> None:
+    """Change columns of a patient. Raises as `create_patient`."""
+    roles.require(acting_user, patient.clinic, "edit_patient")
+    owner = fields.get("owner")
+    if owner is not None and owner.clinic_id != patient.clinic_id:
+        raise InvalidInput("This owner is not in the clinic.")
+    for field, value in fields.items():
+        setattr(patient, field, value)
+    with transaction.atomic():
+        _save(patient)
+        record(
+            "patient.changed",
+            clinic=patient.clinic,
+            acting_user=acting_user,
+            source="command",
+            patient=patient,
+            fields=sorted(fields),
+        )
+
+
+def create_owner(
+    *, acting_user: User | None, clinic: Clinic, owner_id: str = "", **fields: Any
+) -> Owner:
+    """Add an owner; without an id one is given. Raises InvalidInput, NotAllowed."""
+    roles.require(acting_user, clinic, "edit_patient")
+    owner = Owner(clinic=clinic, owner_id=owner_id.strip() or new_owner_id(), **fields)
+    with transaction.atomic():
+        _save(owner)
+        record(
+            "owner.created",
+            clinic=clinic,
+            acting_user=acting_user,
+            source="command",
+            owner=owner.owner_id,
+        )
+    return owner
+
+
+def record_weight(
+    *, acting_user: User | None, patient: Patient, kg: Decimal, measured_on: date
+) -> Weight | None:
+    """Add a weighing, unless it only repeats the latest one. Raises InvalidInput where it is not
+    above 0 and at most 9999 kg, NotAllowed."""
+    roles.require(acting_user, patient.clinic, "edit_patient")
+    if not 0 < kg <= MAX_KG:
+        raise InvalidInput(f"A weight of {kg} kg cannot be right.")
+    latest = patient.weight_set.first()
+    if latest is not None and latest.kg == kg:
+        return None
+    return Weight.objects.create(patient=patient, kg=kg, measured_on=measured_on)
+
+
+def record_visit(
+    *, acting_user: User | None, patient: Patient, at: datetime, doctor: str = ""
+) -> Visit:
+    """Note an appointment or check-in; a second one at the same moment only sets the doctor. Raises
+    NotAllowed."""
+    roles.require(acting_user, patient.clinic, "edit_patient")
+    visit, _ = Visit.objects.update_or_create(
+        patient=patient,
+        at=at,
+        defaults={"clinic": patient.clinic, "doctor": doctor[:100]},
+    )
+    return visit
+
+
+def today(clinic: Clinic) -> date:
+    """The date in the clinic's own time zone."""
+    return timezone.now().astimezone(clinic.zone).date()
+
+
+def _save(row: Patient | Owner) -> None:
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise InvalidInput(sentences(error)) from error
+    row.save()
