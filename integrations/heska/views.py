@@ -108,7 +108,7 @@ def sender(request: Request) -> Any:
 class IntakeView(APIView):
     authentication_classes = (BearerAuthentication,)
     permission_classes = (MayPostResults,)
-    http_method_names = ["post"]  # noqa: RUF012 - Django's own name and type
+    http_method_names = ["post"]
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, DatabaseError):

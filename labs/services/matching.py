@@ -104,9 +104,8 @@ def unmatch(
             from_states=[UnmatchedState.MATCHED],
             to_state=UnmatchedState.OPEN,
         )
-        decision = unmatched.decisions.select_related("patient", "request").get(active=True)
-        request = decision.request
-        assert request is not None  # a match always has one
+        decision = unmatched.decisions.select_related("patient").get(active=True)
+        request = LabRequest.objects.select_for_update(of=("self",)).get(pk=decision.request_id)
         unmatched.runs.update(request=None, requested_test=None)
         decision.active = False
         decision.save(update_fields=["active"])

@@ -51,7 +51,11 @@ def file_report(
     Never files by likeness of names: only the address that the report was sent to decides (I2).
     """
     with transaction.atomic():
-        message = Message.objects.select_for_update().select_related("clinic").get(pk=message.pk)
+        message = (
+            Message.objects.select_for_update(of=("self",))
+            .select_related("clinic")
+            .get(pk=message.pk)
+        )
         if message.state != MessageState.RECEIVED:
             return Filed(state=MessageState(message.state))
         against: list[str] = []
