@@ -63,13 +63,11 @@ def _worklist(snapshot: Json) -> str:
     orders = snapshot["worklist"]
     lines = "".join(
         f"""<tr>
-<td data-label="Request"><b>{_e(each["lab_report_id"])}</b>
-<small>{_e(each["heska_report_id"])}</small></td>
-<td data-label="Patient">{_e(each["patient_name"])} <small>{_e(each["patient_id"])} ·
-{_e(each["species"].lower())}</small></td>
-<td data-label="Tests"><ul class="tests">{"".join(_test(test) for test in each["tests"])}</ul></td>
-<td data-label="Clinic">{_e(each["clinic_id"])}</td>
-<td data-label="Taken">{_time(each["received_at"])}</td>
+{_cell("Request", _request(each))}
+{_cell("Patient", _animal(each))}
+{_cell("Tests", _tests(each["tests"]))}
+{_cell("Clinic", _e(each["clinic_id"]))}
+{_cell("Taken", _time(each["received_at"]))}
 </tr>"""
         for each in orders[:SHOWN]
     )
@@ -78,32 +76,49 @@ def _worklist(snapshot: Json) -> str:
     return _table("Worklist", heads, lines, len(orders), empty)
 
 
-def _test(test: Json) -> str:
-    analyzer = f"<small>{_e(test['analyzer'])}</small>" if test["analyzer"] else ""
-    return f"<li>{_chip(test['state'])} {_e(test['test_code'])} {analyzer}</li>"
+def _request(order: Json) -> str:
+    return f"<b>{_e(order['lab_report_id'])}</b> <small>{_e(order['heska_report_id'])}</small>"
+
+
+def _animal(order: Json) -> str:
+    about = f"{order['patient_id'] or ''} · {order['species'].lower()}"
+    return f"{_e(order['patient_name'])} <small>{_e(about)}</small>"
+
+
+def _tests(tests: list[Json]) -> str:
+    lines = "".join(
+        f"<li>{_chip(each['state'])} {_e(each['test_code'])}"
+        f" <small>{_e(each['analyzer'])}</small></li>"
+        for each in tests
+    )
+    return f'<ul class="tests">{lines}</ul>'
 
 
 def _deliveries(snapshot: Json, watch: bool) -> str:
     sent = snapshot["deliveries"]
     lines = "".join(
         f"""<tr>
-<td data-label="Message"><span><b>{_e(_KINDS[each["kind"]])}</b> {_link(each["message_id"])}<br>
-<small>{_e(each["summary"])}</small></span></td>
-<td data-label="For">{_e(each["lab_report_id"] or "no request")}
-<small>{_e(each["clinic_id"])}</small></td>
-<td data-label="To"><code>{_e(each["url"])}</code></td>
-<td data-label="Outcome">{_outcome(each)}</td>
-<td data-label="Sent">{_time(each["created_at"])}</td>
+{_cell("Message", _what(each))}
+{_cell("For", _target(each))}
+{_cell("Outcome", _outcome(each))}
+{_cell("Sent", _time(each["created_at"]))}
 {"" if watch else _buttons(each)}
 </tr>"""
         for each in sent[:SHOWN]
     )
-    heads = ("Message", "For", "To", "Outcome", "Sent") + (() if watch else ("",))
+    heads = ("Message", "For", "Outcome", "Sent") + (() if watch else ("Again",))
     return _table("Messages to the PIMS", heads, lines, len(sent), "Nothing was sent yet.")
 
 
-def _link(ident: str) -> str:
-    return f'<a href="/messages/{_e(quote(ident, safe=""))}">{_e(ident[:8])}</a>'
+def _what(each: Json) -> str:
+    ident = each["message_id"]
+    link = f'<a href="/messages/{_e(quote(ident, safe=""))}">{_e(ident[:8])}</a>'
+    return f"<b>{_e(_KINDS[each['kind']])}</b> {link}<br><small>{_e(each['summary'])}</small>"
+
+
+def _target(each: Json) -> str:
+    report = _e(each["lab_report_id"] or "no request")
+    return f"{report} <small>{_e(each['clinic_id'])}</small><br><code>{_e(each['url'])}</code>"
 
 
 def _outcome(each: Json) -> str:
@@ -126,7 +141,7 @@ def _buttons(each: Json) -> str:
 <button aria-label="{text}, message {_e(each["message_id"][:8])}">{text}</button></form>"""
 
     both = button("resend", "Resend") + button("correction", "Send a correction")
-    return f'<td class="acts"><span>{both}</span></td>'
+    return f'<td class="acts"><div>{both}</div></td>'
 
 
 def _table(title: str, heads: tuple[str, ...], lines: str, count: int, empty: str) -> str:
@@ -142,7 +157,7 @@ def _orphan_form(clinics: list[str], form: dict[str, str]) -> str:
     if not clinics:
         return ""
     tests = [(code, f"{test.name} ({code}, {test.model})") for code, test in TESTS.items()]
-    species = [(each, each) for each in ("Canine", "Feline", "Equine")]
+    species = [(each, each or "not typed") for each in ("Canine", "Feline", "Equine", "")]
     fields = (
         _select("clinic_id", "Clinic", [(each, each) for each in clinics], form)
         + _select("test_code", "Test", tests, form)
@@ -164,14 +179,12 @@ def _clinic_form(snapshot: Json, form: dict[str, str]) -> str:
     fields = (
         _input("clinic_id", "Clinic id", form, required=True)
         + _input("client_id", "Client id, from Heska", form, required=True)
-        + _input("client_secret", "Client secret, from Heska", {}, kind="password", required=True)
+        + _input("client_secret", "Client secret, from Heska", {}, required=True)
         + _input("timezone", "Time zone, if it matters", form)
         + _input("pims_token_url", "PIMS token URL", form, kind="url", required=True)
         + _input("pims_unmatched_url", "PIMS unmatched URL", form, kind="url", required=True)
         + _input("pims_client_id", "Client id, from the PIMS", form, required=True)
-        + _input(
-            "pims_client_secret", "Client secret, from the PIMS", {}, kind="password", required=True
-        )
+        + _input("pims_client_secret", "Client secret, from the PIMS", {}, required=True)
     )
     is_open = " open" if not snapshot["clinics"] or "pims_token_url" in form else ""
     return f"""<details class="card"{is_open}><summary>Add a clinic</summary>
@@ -197,6 +210,10 @@ def _select(name: str, label: str, options: list[tuple[str, str]], form: dict[st
         for value, text in options
     )
     return f'<label>{_e(label)}<select name="{name}">{lines}</select></label>'
+
+
+def _cell(label: str, content: str) -> str:
+    return f'<td data-label="{label}"><div>{content}</div></td>'
 
 
 def _chip(state: str) -> str:
