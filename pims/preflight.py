@@ -39,7 +39,7 @@ def need_writable(var_dir: Path) -> None:
 
 
 def need_port(host: str, port: int, purpose: str = "") -> None:
-    """Granian shares a taken port with whoever has it (SO_REUSEPORT), so it is tried here without."""
+    """Granian would share a taken port with whoever has it (SO_REUSEPORT); this does not."""
     if not 0 < port < 65536:
         raise Refused(f"{port} is not a port number; choose one between 1024 and 65534 with PORT=…")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -37,6 +37,7 @@ def main(argv: list[str]) -> int:
     try:
         need_python()
         need_writable(var_dir)
+        (var_dir / "beat").mkdir(exist_ok=True)
         with hold(var_dir / "run.lock"):
             need_port(options.host, options.port)
             if demo:
@@ -90,7 +91,7 @@ def programs_for(host: str, port: int, var_dir: Path, *, demo: bool) -> list[Pro
                 "INFO",
                 "--pidfile=",
                 "--schedule",
-                str(var_dir / "beat"),
+                str(var_dir / "beat" / "schedule"),
             ],
             env,
         ),
