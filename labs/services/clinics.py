@@ -36,9 +36,7 @@ def create_clinic(
         raise InvalidInput(sentences(error)) from error
     with transaction.atomic():
         clinic.save()
-        record(
-            "clinic.created", clinic=clinic, acting_user=acting_user, source="command"
-        )
+        record("clinic.created", clinic=clinic, acting_user=acting_user, source="command")
     return clinic
 
 

@@ -112,9 +112,7 @@ def _check_header(
 ) -> None:
     if not header:
         raise ImportRefused([Problem(1, f"the file is empty. Columns: {', '.join(columns)}.")])
-    problems = [
-        f"the column “{name}” is not known." for name in header if name not in columns
-    ]
+    problems = [f"the column “{name}” is not known." for name in header if name not in columns]
     problems += [f"the column “{name}” is missing." for name in required if name not in header]
     problems += [
         f"the column “{name}” is there twice." for name in columns if header.count(name) > 1

@@ -23,7 +23,7 @@ MAX_KG = Decimal(9999)
 
 
 def new_patient_id() -> str:
-    """For a patient to whom the practice gave no id: `P-` and six characters that read aloud well."""
+    """For a patient without an id of the practice's: `P-` and six characters to read aloud."""
     return f"P-{ids.readable(6)}"
 
 
@@ -78,9 +78,7 @@ def create_patient(
     return patient
 
 
-def update_patient(
-    *, acting_user: User | None, patient: Patient, **fields: Any
-) -> None:
+def update_patient(*, acting_user: User | None, patient: Patient, **fields: Any) -> None:
     """Change columns of a patient. Raises as `create_patient`."""
     roles.require(acting_user, patient.clinic, "edit_patient")
     owner = fields.get("owner")

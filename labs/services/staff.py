@@ -24,16 +24,15 @@ def create_staff(
     last_name: str = "",
     acting_user: User | None = None,
 ) -> User:
-    """Make a login and its place at the clinic. An administrator may also enter /admin/ (`is_staff`).
+    """Make a login and its place at the clinic. An administrator may also enter /admin/
+    (`is_staff`).
 
     A username that exists is taken over only by who knows its password: then that person works at
-    this clinic too, and a repeated call changes nothing. Raises InvalidInput where the name is taken,
-    the password is too weak, or the person already works here in another role.
+    this clinic too, and a repeated call changes nothing. Raises InvalidInput where the name is
+    taken, the password is too weak, or the person already works here in another role.
     """
     if role not in Role.values:
-        raise InvalidInput(
-            f"“{role}” is no role; the roles are {', '.join(Role.values)}."
-        )
+        raise InvalidInput(f"“{role}” is no role; the roles are {', '.join(Role.values)}.")
     user = User.objects.filter(username=username).first()
     if user is not None and not check_password(password, user.password):
         raise InvalidInput(f"The username “{username}” is taken. Choose another one.")
