@@ -2,12 +2,21 @@ from __future__ import annotations
 
 import logging
 
-from celery import shared_task
+from celery import current_app, shared_task
 from kombu.exceptions import OperationalError
 
 from integrations.heska import services
 
 log = logging.getLogger(__name__)
+
+IMPATIENT = {
+    "socket_timeout": 0.3,
+    "socket_connect_timeout": 0.3,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+}
 
 
 @shared_task(acks_late=True, reject_on_worker_lost=True)
@@ -17,8 +26,15 @@ def deliver(submission_id: int) -> None:
 
 def wake(submission_id: int) -> None:
     """Publish `deliver` once, without retrying. The broker may be down (OperationalError) or its
-    folder gone (OSError): the sweeper finds the row in either case, so this never raises."""
+    folder gone (OSError): the sweeper finds the row in either case, so this never raises.
+
+    A connection of its own, because a worker's may wait longer than a person at a form: measured
+    with Redis stopped, the ordinary one took 6 s to give up, this one 0.0 s; with Redis frozen 6.9
+    and 0.6 s.
+    """
     try:
-        deliver.apply_async(args=(submission_id,), retry=False)
+        with current_app.connection_for_write() as connection:
+            connection.transport_options = {**connection.transport_options, **IMPATIENT}
+            deliver.apply_async(args=(submission_id,), connection=connection, retry=False)
     except (OperationalError, OSError) as error:
         log.warning("No worker was woken for submission %s: %s", submission_id, error)
