@@ -28,7 +28,6 @@ class Guard:
     def __init__(self, grace: float = 8.0) -> None:
         """`grace`: seconds between a process's own stop signal and SIGKILL for its whole group."""
         reader, self._writer = os.pipe()
-        self._maker = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._writer)
@@ -37,26 +36,18 @@ class Guard:
         os.close(reader)
 
     def before_exec(self, stop_signal: int = signal.SIGTERM) -> Callable[[], None]:
-        """A `preexec_fn`: announces the new process group, and asks the kernel to tell it of its
-        maker's death.
-        """
+        """A `preexec_fn` for a process in a session of its own: announces its group."""
+
+        die_too = die_with_me(stop_signal)  # the second net, for the case that the guard dies too
 
         def announce() -> None:
             self._say(f"add {os.getpid()} {int(stop_signal)}")
-            # The second net, for the case that the guard is killed too. A maker that died before
-            # this call is noticed by the changed parent. A change of user would clear the setting;
-            # subprocess calls us after that.
-            if _libc is not None:
-                _libc.prctl(PR_SET_PDEATHSIG, int(stop_signal), 0, 0, 0)
-                if os.getppid() != self._maker:
-                    os._exit(1)
+            die_too()
 
         return announce
 
     def forget(self, pid: int) -> None:
-        """The process and its whole group are gone; its number may belong to somebody else from now
-        on.
-        """
+        """That process and its whole group are gone; the number may be somebody else's soon."""
         self._say(f"del {pid}")
 
     def remove_later(self, directory: str) -> None:
@@ -74,6 +65,21 @@ class Guard:
         # killed is no reason to die too: PR_SET_PDEATHSIG still stands.
         with contextlib.suppress(BrokenPipeError):
             os.write(self._writer, line.encode() + b"\n")
+
+
+def die_with_me(stop_signal: int = signal.SIGTERM) -> Callable[[], None]:
+    """A `preexec_fn`: the kernel sends the child this signal when we die (Linux only)."""
+    maker = os.getpid()
+
+    def ask() -> None:
+        # A maker that died before this call is noticed by the changed parent. A change of user
+        # would clear the setting; subprocess calls us after that.
+        if _libc is not None:
+            _libc.prctl(PR_SET_PDEATHSIG, int(stop_signal), 0, 0, 0)
+            if os.getppid() != maker:
+                os._exit(1)
+
+    return ask
 
 
 def _watch(reader: int, grace: float) -> None:

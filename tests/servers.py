@@ -31,7 +31,7 @@ import psycopg
 import redis
 from cryptography.fernet import Fernet
 
-from pims.guard import Guard, kill_group
+from pims.guard import Guard, die_with_me, kill_group
 
 PATIENCE = 30.0  # seconds for a server to start, or to stop
 FAST = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
@@ -246,13 +246,14 @@ def _readable(programs: Path, directory: Path, account: pwd.struct_passwd | None
         parent.stat().st_mode & 0o005 == 0o005 for parent in programs.parents
     ):
         return programs
-    copy = directory / "programs"
-    shutil.copytree(programs.parent, copy, symlinks=True)
-    copy.chmod(0o755)
-    libraries = programs.parent.parent.with_name(programs.parent.parent.name + ".libs")
+    # The wheel's programs find their libraries by a path relative to the package: copy both.
+    package = programs.parent.parent
+    copy = directory / "programs" / package.name
+    shutil.copytree(programs.parent, copy / programs.parent.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
     if libraries.exists():
-        raise CannotStart(f"{libraries} would have to be copied too.")
-    return copy / programs.name
+        shutil.copytree(libraries, copy.with_name(libraries.name))
+    return copy / programs.parent.name / programs.name
 
 
 def _utf8_locale() -> str:
@@ -299,7 +300,7 @@ def _run(command: list[str], env: dict[str, str]) -> int:
     """The command, in our own process group: the terminal's Ctrl-C is its to answer, and we wait
     for it.
     """
-    with subprocess.Popen(command, env=env) as process:
+    with subprocess.Popen(command, env=env, preexec_fn=die_with_me()) as process:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             code = process.wait()
