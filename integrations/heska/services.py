@@ -175,6 +175,8 @@ def _settle_parent(message: Message) -> None:
     else:
         state = MessageState.FILED
     Message.objects.filter(pk=message.pk).update(state=state)
+    if state == MessageState.RECEIVED:
+        journal.filing_failed(message=message, cause="A part of it could not be filed yet.")
 
 
 def _file_one(message: Message, value: object) -> Receipt:

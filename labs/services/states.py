@@ -86,7 +86,16 @@ def test_state(test: RequestedTest, run_statuses: Iterable[str]) -> TestState:
 
 def refresh(request: LabRequest) -> RequestState:
     """Recompute tests and request from what is stored, and write what changed. Call it inside the
-    transaction that changed any of it; costs four statements at least."""
+    transaction that changed any of it; costs five statements at least.
+
+    Locks the request first: a worker that settles and a result that is filed at the same moment
+    would else each derive a state from what the other has not committed yet, and the last to write
+    would win ("Accepted" over "Running").
+    """
+    request.refresh_from_db(
+        fields=["state", "cancelled_at", "reviewed_at"],
+        from_queryset=LabRequest.objects.select_for_update(of=("self",)),
+    )
     runs = list(
         TestRun.objects.filter(request=request, versions__current=True).values_list(
             "requested_test", "versions__status"
