@@ -40,14 +40,10 @@ def load(*, using: str = "default") -> None:
             unique_fields=["code"],
             update_fields=["name", "group", "unit", "kind", "position", "note"],
         )
-        analytes = {
-            analyte.code: analyte for analyte in Analyte.objects.using(using).all()
-        }
+        analytes = {analyte.code: analyte for analyte in Analyte.objects.using(using).all()}
         ReferenceInterval.objects.using(using).bulk_create(
             [
-                ReferenceInterval(
-                    analyte=analytes[row["code"]], species=species, text=row[species]
-                )
+                ReferenceInterval(analyte=analytes[row["code"]], species=species, text=row[species])
                 for row in analyte_rows
                 for species in SPECIES_COLUMNS
                 if row[species]

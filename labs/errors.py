@@ -18,9 +18,7 @@ class AppendOnly(LabError):
     code = "append_only"
 
     def __init__(self, label: str) -> None:
-        super().__init__(
-            f"{label} is append-only: its rows are never changed or deleted."
-        )
+        super().__init__(f"{label} is append-only: its rows are never changed or deleted.")
 
 
 class InvalidInput(LabError):

@@ -66,9 +66,7 @@ class UnmatchedQuerySet(ClinicQuerySet):
 class SubmissionQuerySet(ClinicQuerySet):
     def due(self, now: datetime | None = None) -> Self:
         """Rows to send now; costs one index range scan of (state, not_before)."""
-        return self.filter(
-            state__in=["queued", "unknown"], not_before__lte=now or timezone.now()
-        )
+        return self.filter(state__in=["queued", "unknown"], not_before__lte=now or timezone.now())
 
     def lease_expired(self, now: datetime | None = None) -> Self:
         """Claimed by a worker that never came back, killed or frozen."""

@@ -16,9 +16,7 @@ class Identity:
     what the vendor's tables make of it, empty where they make nothing of it.
     """
 
-    animal: bool = (
-        True  # false: the message has no patient block, only a client or a doctor
-    )
+    animal: bool = True  # false: the message has no patient block, only a client or a doctor
     patient_id: str = ""
     patient_name: str = ""
     species: str = ""

@@ -25,9 +25,7 @@ def may(user: User, clinic: Clinic, right: str) -> bool:
     """Costs one query."""
     return (
         user.is_active
-        and Membership.objects.filter(
-            user=user, clinic=clinic, role__in=RIGHTS[right]
-        ).exists()
+        and Membership.objects.filter(user=user, clinic=clinic, role__in=RIGHTS[right]).exists()
     )
 
 

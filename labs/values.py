@@ -74,9 +74,7 @@ def read_value(text: str | None, *, literal: bool = True, reason: str = "") -> V
         number = read_number(qualified[2])
         if number is not None:
             sign = SIGNS.get(qualified[1], qualified[1])
-            return Value(
-                text=text, kind="qualified", number=canonical(number), qualifier=sign
-            )
+            return Value(text=text, kind="qualified", number=canonical(number), qualifier=sign)
     if INTERVAL.fullmatch(bare):
         return Value(text=text, kind="interval")
     if COMMA_NUMBER.fullmatch(bare):
@@ -112,10 +110,7 @@ def read_range(low: str, high: str, text: str) -> Range:
     if low.strip() or high.strip():
         ends = [read_number(end) if end.strip() else None for end in (low, high)]
         shown = text or f"{low.strip()} - {high.strip()}"
-        if any(
-            given.strip() and end is None
-            for given, end in zip((low, high), ends, strict=True)
-        ):
+        if any(given.strip() and end is None for given, end in zip((low, high), ends, strict=True)):
             return Range(text=shown, warnings=("The range could not be read.",))
     elif not text.strip():
         return Range()
@@ -123,17 +118,13 @@ def read_range(low: str, high: str, text: str) -> Range:
         shown = bare = html.unescape(text).strip()
         if both := RANGE.fullmatch(bare):
             ends = [read_number(both[1]), read_number(both[2])]
-        elif (one := QUALIFIED.fullmatch(bare)) and (
-            end := read_number(one[2])
-        ) is not None:
+        elif (one := QUALIFIED.fullmatch(bare)) and (end := read_number(one[2])) is not None:
             ends = [None, end] if one[1] in ("<", "<=", "≤") else [end, None]
         else:
             return Range(text=text, warnings=("The range could not be read.",))
     lowest, highest = ends
     if lowest is not None and highest is not None and lowest > highest:
-        return Range(
-            text=shown, warnings=("The range's low end is above its high end.",)
-        )
+        return Range(text=shown, warnings=("The range's low end is above its high end.",))
     return Range(
         low="" if lowest is None else canonical(lowest),
         high="" if highest is None else canonical(highest),
@@ -177,31 +168,15 @@ def compute_flag(
     number = Decimal(value.number)
     below = value.qualifier in ("<", "<=")
     above = value.qualifier in (">", ">=")
-    if (
-        critical_low
-        and not above
-        and _under(number, Decimal(critical_low), value.qualifier)
-    ):
+    if critical_low and not above and _under(number, Decimal(critical_low), value.qualifier):
         return "LL"
-    if (
-        critical_high
-        and not below
-        and _over(number, Decimal(critical_high), value.qualifier)
-    ):
+    if critical_high and not below and _over(number, Decimal(critical_high), value.qualifier):
         return "HH"
     if range_kind != "reference" or not (bounds.low or bounds.high):
         return ""
-    if (
-        bounds.low
-        and not above
-        and _under(number, Decimal(bounds.low), value.qualifier)
-    ):
+    if bounds.low and not above and _under(number, Decimal(bounds.low), value.qualifier):
         return "L"
-    if (
-        bounds.high
-        and not below
-        and _over(number, Decimal(bounds.high), value.qualifier)
-    ):
+    if bounds.high and not below and _over(number, Decimal(bounds.high), value.qualifier):
         return "H"
     # `<0.5` against `<15` is surely within; against 0.1-15 it may be low.
     if below:
