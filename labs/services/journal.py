@@ -36,34 +36,63 @@ def receive(
 
     `target` without its trailing slash. `declared_size` where `raw` is only the beginning.
     """
-    now = timezone.now()
-    sha256 = hashlib.sha256(raw).hexdigest()
-    identity = f"{vendor}|{clinic.pk if clinic else '-'}|{target}|{declared_size}|{sha256}"
-    dedupe_key = hashlib.sha256(identity.encode()).hexdigest()
+    key = dedupe_key(vendor, clinic, target, raw, declared_size)
     try:
         with transaction.atomic(durable=True):
-            message = Message.objects.create(
-                direction=Message.Direction.IN,
+            message = insert(
                 vendor=vendor,
                 clinic=clinic,
                 sender=sender,
-                target=target[:300],
+                target=target,
                 headers=headers,
                 raw=raw,
                 declared_size=declared_size,
-                sha256=sha256,
-                dedupe_key=dedupe_key,
-                received_at=now,
-                last_seen_at=now,
-                not_before=now + REFILE_WAIT,
             )
     except IntegrityError:
         with transaction.atomic(durable=True):
-            Message.objects.filter(dedupe_key=dedupe_key).update(
-                redeliveries=F("redeliveries") + 1, last_seen_at=now
+            Message.objects.filter(dedupe_key=key).update(
+                redeliveries=F("redeliveries") + 1, last_seen_at=timezone.now()
             )
-        return Message.objects.get(dedupe_key=dedupe_key), False
+        return Message.objects.get(dedupe_key=key), False
     return message, True
+
+
+def insert(
+    *,
+    vendor: str,
+    clinic: Clinic | None,
+    sender: str,
+    target: str,
+    headers: dict[str, str],
+    raw: bytes,
+    declared_size: int | None = None,
+) -> Message:
+    """The row alone, in the caller's transaction; `receive` is what a door calls. Raises
+    IntegrityError where the same message is there already."""
+    now = timezone.now()
+    return Message.objects.create(
+        direction=Message.Direction.IN,
+        vendor=vendor,
+        clinic=clinic,
+        sender=sender,
+        target=target[:300],
+        headers=headers,
+        raw=raw,
+        declared_size=declared_size,
+        sha256=hashlib.sha256(raw).hexdigest(),
+        dedupe_key=dedupe_key(vendor, clinic, target, raw, declared_size),
+        received_at=now,
+        last_seen_at=now,
+        not_before=now + REFILE_WAIT,
+    )
+
+
+def dedupe_key(
+    vendor: str, clinic: Clinic | None, target: str, raw: bytes, declared_size: int | None
+) -> str:
+    sha256 = hashlib.sha256(raw).hexdigest()
+    identity = f"{vendor}|{clinic.pk if clinic else '-'}|{target}|{declared_size}|{sha256}"
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def split(*, message: Message, parts: list[bytes]) -> list[Message]:
