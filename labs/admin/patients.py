@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from labs.admin.scope import ClinicScopedAdmin
+from labs.models import Owner, Patient, Visit, Weight
+
+INSTEAD_OF_PATIENT = (
+    "Mark the patient as deceased, or cancel the request. Of a patient entered twice, correct the "
+    "name of the one that is not to be used."
+)
+
+
+@admin.register(Owner)
+class OwnerAdmin(ClinicScopedAdmin):
+    list_display = ("__str__", "owner_id", "phone", "email", "clinic")
+    list_select_related = ("clinic",)
+    search_fields = ("last_name", "first_name", "owner_id", "phone")
+    instead = "Give the animals to another owner first, then delete this one."
+
+
+class WeightInline(admin.TabularInline):  # type: ignore[type-arg]
+    """Rows of a patient whose page has already been found to be the person's own."""
+
+    model = Weight
+    extra = 1
+    can_delete = False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True
+
+    has_add_permission = has_change_permission = has_view_permission
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Patient)
+class PatientAdmin(ClinicScopedAdmin):
+    list_display = ("name", "patient_id", "species", "breed", "owner", "deceased", "clinic")
+    list_select_related = ("owner", "clinic")
+    list_filter = ("species", "deceased")
+    search_fields = ("name", "patient_id", "microchip", "owner__last_name")
+    autocomplete_fields = ("owner",)
+    fields = (
+        "clinic",
+        ("name", "patient_id"),
+        "owner",
+        ("species", "breed"),
+        ("sex", "neutered"),
+        ("birth_date", "birth_date_estimated"),
+        "microchip",
+        ("deceased", "deceased_on"),
+    )
+    inlines = (WeightInline,)
+    instead = INSTEAD_OF_PATIENT
+
+    def patient_of(self, obj: Any) -> Any:
+        return obj
+
+    def save_formset(self, request: Any, form: Any, formset: Any, change: bool) -> None:
+        super().save_formset(request, form, formset, change)
+        if formset.has_changed():
+            self.audit(request, form.instance, "weighed", [])
+
+
+@admin.register(Visit)
+class VisitAdmin(ClinicScopedAdmin):
+    list_display = ("at", "patient", "doctor", "clinic")
+    list_select_related = ("patient", "clinic")
+    search_fields = ("patient__name", "patient__patient_id", "doctor")
+    autocomplete_fields = ("patient",)
+    date_hierarchy = "at"

@@ -1,0 +1,250 @@
+"""Who sees which rows in the admin: a clinic's administrators their clinics', a superuser all.
+
+Every list, picker, filter, search and address goes through here, so that nothing tells of another
+clinic (I3).
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import NestedObjects
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import router
+from django.db.models import Model, QuerySet
+from django.forms import ModelChoiceField, ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from labs.models import Clinic
+from labs.roles import RIGHTS
+from labs.services.events import record
+
+
+def clinics_with(request: HttpRequest, right: str) -> dict[int, str]:
+    """The clinics in which that person has that right, all for a superuser: primary key and time
+    zone. One query for each request and right."""
+    known: dict[str, dict[int, str]] = request.__dict__.setdefault("_clinics_with", {})
+    if right not in known:
+        rows = Clinic.objects.all()
+        if not request.user.is_superuser:
+            # One filter(), so that person and role are asked of the same row of Membership.
+            rows = rows.filter(
+                membership__user=request.user.pk,
+                membership__user__is_active=True,
+                membership__role__in=RIGHTS[right],
+            )
+        known[right] = dict(rows.values_list("pk", "timezone"))
+    return known[right]
+
+
+def path_to_clinic(model: type[Model]) -> str:
+    """The lookup from a row of that model to its clinic; empty where it belongs to none."""
+    if model is Clinic:
+        return "pk"
+    try:
+        model._meta.get_field("clinic")
+    except FieldDoesNotExist:
+        return ""
+    return "clinic"
+
+
+class ClinicForm(ModelForm):  # type: ignore[type-arg]
+    """A row and what it points to belong to one clinic, also where a person administers several."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        clinic_id = getattr(cleaned.get("clinic"), "pk", None) or self.instance.__dict__.get(
+            "clinic_id"
+        )
+        for name, value in cleaned.items():
+            other = getattr(value, "clinic_id", None) if isinstance(value, Model) else None
+            if other is not None and clinic_id is not None and other != clinic_id:
+                self.add_error(name, ValidationError("This one is not in that clinic."))
+        return cleaned
+
+
+class ClinicFilter(admin.RelatedFieldListFilter):
+    """Offers only the person's own clinics, and nothing where there is one."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        own = clinics_with(request, model_admin.right)
+        return field.get_choices(include_blank=False, limit_choices_to={"pk__in": own})
+
+
+class ClinicScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Base of our admin pages. Permissions come from Membership, never from Django's own table."""
+
+    form = ClinicForm
+    right = "administer"
+    clinic_path = "clinic"
+    list_per_page = 50
+    # The number of all rows costs a second count and is of no use beside the first.
+    show_full_result_count = False
+    # Nothing clinical is deleted by the dozen.
+    actions: Any = None
+    # What the page says where a row cannot be deleted.
+    instead = "It is part of a medical record, which is kept."
+
+    def _clinics(self, request: HttpRequest) -> dict[int, str]:
+        return clinics_with(request, self.right)
+
+    def _mine(self, request: HttpRequest, obj: Model | None) -> bool:
+        own = self._clinics(request)
+        if obj is None:
+            return bool(own) or request.user.is_superuser
+        if request.user.is_superuser:
+            return True
+        value: Any = obj
+        for step in self.clinic_path.split("__"):
+            value = getattr(value, f"{step}_id" if step == "clinic" else step)
+        return value in own
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self._mine(request, None)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._mine(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self._mine(request, None)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._mine(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._mine(request, obj)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        if request.user.is_superuser:
+            return rows
+        return rows.filter(**{f"{self.clinic_path}__in": self._clinics(request)})
+
+    def formfield_for_foreignkey(
+        self, db_field: Any, request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField[Any] | None:
+        related = db_field.remote_field.model
+        path = path_to_clinic(related)
+        if path and not request.user.is_superuser:
+            kwargs["queryset"] = related._default_manager.filter(
+                **{f"{path}__in": self._clinics(request)}
+            )
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if field and related is Clinic and len(self._clinics(request)) == 1:
+            field.initial = next(iter(self._clinics(request)))
+        return field
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = tuple(super().get_readonly_fields(request, obj))
+        # A record that changed clinics would take its history across the border.
+        if obj is not None and self.clinic_path == "clinic" and "clinic" not in fields:
+            return (*fields, "clinic")
+        return fields
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        filters = tuple(super().get_list_filter(request))
+        if self.clinic_path == "clinic" and len(self._clinics(request)) > 1:
+            return (("clinic", ClinicFilter), *filters)
+        return filters
+
+    def save_model(self, request: Any, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        self.audit(request, obj, "changed" if change else "created", form.changed_data)
+
+    def delete_model(self, request: Any, obj: Any) -> None:
+        self.audit(request, obj, "deleted", [])
+        super().delete_model(request, obj)
+
+    def audit(self, request: Any, obj: Any, what: str, fields: list[str]) -> None:
+        """One audit row, in the transaction that Django's admin holds around every write."""
+        data: dict[str, Any] = {"fields": sorted(fields)} if fields else {}
+        record(
+            f"{self.opts.model_name}.{what}",
+            clinic=self.clinic_of(obj),
+            acting_user=request.user,
+            patient=None if what == "deleted" else self.patient_of(obj),
+            row=obj.pk,
+            **data,
+        )
+
+    def clinic_of(self, obj: Any) -> Clinic | None:
+        clinic: Clinic | None = obj.clinic
+        return clinic
+
+    def patient_of(self, obj: Any) -> Any:
+        return getattr(obj, "patient", None)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Where something is in the way: what, and how many of it, instead of every row of it."""
+        collector = NestedObjects(using=router.db_for_write(self.model), origin=objs)
+        collector.collect(objs)
+        if not collector.protected:
+            return super().get_deleted_objects(objs, request)
+        counts = Counter(type(row)._meta for row in collector.protected)
+        in_the_way = [
+            f"{count} {opts.verbose_name if count == 1 else opts.verbose_name_plural}"
+            for opts, count in counts.most_common()
+        ]
+        return [], {}, set(), in_the_way
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        context = {"instead": self.instead, **(extra_context or {})}
+        return self._in_zone(request, super().delete_view, object_id, context)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return self._in_zone(request, super().changelist_view, extra_context)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._in_zone(request, super().changeform_view, *args, **kwargs)
+
+    def _in_zone(
+        self, request: HttpRequest, view: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Times are read and shown in the clinic's zone, in UTC where clinics differ."""
+        zones = set(self._clinics(request).values())
+        zone = zoneinfo.ZoneInfo(zones.pop() if len(zones) == 1 else "UTC")
+        with timezone.override(zone):
+            response: HttpResponse = view(request, *args, **kwargs)
+            # A TemplateResponse would be rendered later, outside the zone.
+            if hasattr(response, "render"):
+                response.render()
+            return response
+
+
+class ReadOnlyAdmin(ClinicScopedAdmin):
+    """History: looked at, never written."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]
+    """Rows of a record that its page has already shown to be the person's own."""
+
+    extra = 0
+    can_delete = False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
