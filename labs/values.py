@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 MAX_NUMBER_TEXT = 64
-MAX_EXPONENT = 400
+# The contract names 1e400 as text: an exponent must stay below it.
+MAX_EXPONENT = 399
 
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,6})?", re.ASCII)
 QUALIFIED = re.compile(r"(<=|>=|<|>|≤|≥)\s*(.+)", re.DOTALL)
@@ -18,6 +19,7 @@ RANGE = re.compile(rf"({NUMBER.pattern})\s*-\s*({NUMBER.pattern})", re.ASCII)
 COMMA_NUMBER = re.compile(r"[<>≤≥=\s+-]*\d+(?:,\d+)+(?:\.\d+)?", re.ASCII)
 NOT_CALCULABLE = re.compile(r"\*{2,}|-{2,}|cnc", re.IGNORECASE)
 QUALITY_CONTROL = re.compile(r"failed\s+i?qc", re.IGNORECASE)
+ORDERED = re.compile(r"[1-9]?\+{1,4}|\+/-", re.ASCII)  # 1+, +++: a category of a dipstick
 SIGNS = {"≤": "<=", "≥": ">="}
 
 
@@ -63,6 +65,9 @@ def read_value(text: str | None, *, literal: bool = True, reason: str = "") -> V
         )
     shown = html.unescape(text) if "&" in text else text
     bare = shown.strip()
+    if reason and (read_number(bare) is not None or QUALIFIED.fullmatch(bare)):
+        # The sender itself says that this was not reported: no 0.00 is made of it.
+        return Value(text=text, kind="missing", not_reported=reason)
     if NOT_CALCULABLE.fullmatch(bare):
         return Value(text=text, kind="missing", not_reported=reason or "not_calculable")
     if QUALITY_CONTROL.fullmatch(bare):
@@ -77,6 +82,8 @@ def read_value(text: str | None, *, literal: bool = True, reason: str = "") -> V
             return Value(text=text, kind="qualified", number=canonical(number), qualifier=sign)
     if INTERVAL.fullmatch(bare):
         return Value(text=text, kind="interval")
+    if ORDERED.fullmatch(bare):
+        return Value(text=text, kind="text")
     if COMMA_NUMBER.fullmatch(bare):
         return Value(
             text=text,
@@ -91,7 +98,9 @@ def read_value(text: str | None, *, literal: bool = True, reason: str = "") -> V
         "-inf",
     ):
         return Value(text=text, kind="text", warnings=("This is not surely a number.",))
-    return Value(text=text, kind="text", not_reported=reason)
+    if reason:
+        return Value(text=text, kind="missing", not_reported=reason)
+    return Value(text=text, kind="text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +127,8 @@ def read_range(low: str, high: str, text: str) -> Range:
         shown = bare = html.unescape(text).strip()
         if both := RANGE.fullmatch(bare):
             ends = [read_number(both[1]), read_number(both[2])]
+            if None in ends:
+                return Range(text=text, warnings=("The range could not be read.",))
         elif (one := QUALIFIED.fullmatch(bare)) and (end := read_number(one[2])) is not None:
             ends = [None, end] if one[1] in ("<", "<=", "≤") else [end, None]
         else:
@@ -178,11 +189,13 @@ def compute_flag(
         return "L"
     if bounds.high and not below and _over(number, Decimal(bounds.high), value.qualifier):
         return "H"
-    # `<0.5` against `<15` is surely within; against 0.1-15 it may be low.
+    # `<0.5` against `<15` is surely within; against 0.1-15, or with a critical limit, it may be low.
     if below:
-        return "N" if not bounds.low and number <= Decimal(bounds.high) else ""
+        low_is_open = not bounds.low and not critical_low
+        return "N" if low_is_open and number <= Decimal(bounds.high) else ""
     if above:
-        return "N" if not bounds.high and number >= Decimal(bounds.low) else ""
+        high_is_open = not bounds.high and not critical_high
+        return "N" if high_is_open and number >= Decimal(bounds.low) else ""
     return "N"
 
 
