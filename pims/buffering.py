@@ -8,7 +8,7 @@ first, onto disk where it is large.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 CHUNK = 64 * 1024
@@ -29,14 +29,31 @@ def buffer_chunked(app: WSGIApp, limit: int) -> WSGIApp:
     def application(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if "chunked" not in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
             return app(environ, start_response)
-        body = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed with the last reference
+        body = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
         length = _copy(environ["wsgi.input"], body, limit + 1)
         body.seek(0)
         # Away with the header: two statements about the length are how requests are smuggled.
         del environ["HTTP_TRANSFER_ENCODING"]
-        return app({**environ, "wsgi.input": body, "CONTENT_LENGTH": str(length)}, start_response)
+        environ |= {"wsgi.input": body, "CONTENT_LENGTH": str(length)}
+        return _ThenClose(app(environ, start_response), body)
 
     return application
+
+
+class _ThenClose:
+    """The application's answer, whose close also takes the body off the disk."""
+
+    def __init__(self, answer: Iterable[bytes], body: IO[bytes]) -> None:
+        self._answer, self._body = answer, body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._answer)
+
+    def close(self) -> None:
+        self._body.close()
+        close = getattr(self._answer, "close", None)
+        if close is not None:
+            close()
 
 
 def _copy(source: IO[bytes], target: IO[bytes], at_most: int) -> int:

@@ -30,6 +30,7 @@ def everything(*, demo: bool) -> None:
         collect_static()
         if demo:
             seed()
+        connection.close()  # what is forked later must not share it
     except ImproperlyConfigured as error:
         raise Refused(str(error)) from error
     except CommandError as error:
@@ -39,8 +40,6 @@ def everything(*, demo: bool) -> None:
         raise Refused(
             f"The database cannot be used ({reason}). Check DATABASE_URL and that the server runs."
         ) from error
-    finally:
-        connection.close()
 
 
 def migrate() -> None:

@@ -45,9 +45,7 @@ def test_readyz_says_503_when_nothing_can_be_written(client: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_success_is_believed_for_a_second(
-    client: Client, django_assert_num_queries
-) -> None:
+def test_a_success_is_believed_for_a_second(client: Client, django_assert_num_queries) -> None:
     client.get("/readyz")
 
     with django_assert_num_queries(0):

@@ -1,0 +1,116 @@
+"""Each refusal is one sentence that names the trouble and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pims import preflight
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def refusal(*args: object, **env: object) -> str:
+    result = subprocess.run(
+        [sys.executable, "-m", "pims.run", *map(str, args)],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "", **{k: str(v) for k, v in env.items()}},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1, result.stdout + result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize("mode", ["demo", "serve"])
+def test_port_taken(mode: str, taken: int, tmp_path: Path) -> None:
+    sentence = refusal(mode, "--port", taken, VAR_DIR=tmp_path)
+
+    assert sentence == (
+        f"Port {taken}, needed on 127.0.0.1, is taken by another program. "
+        "Stop that one, or choose another with PORT=…"
+    )
+
+
+def test_port_of_the_simulator_taken(taken: int, tmp_path: Path) -> None:
+    sentence = refusal("demo", "--port", taken - 1, VAR_DIR=tmp_path)
+
+    assert f"Port {taken}, needed for the simulator on 127.0.0.1, is taken" in sentence
+
+
+def test_port_that_is_none(tmp_path: Path) -> None:
+    assert refusal("serve", "--port", 70000, VAR_DIR=tmp_path).startswith("70000 is not a port")
+
+
+def test_host_that_is_not_ours(tmp_path: Path) -> None:
+    sentence = refusal("serve", "--host", "192.0.2.1", "--port", 8000, VAR_DIR=tmp_path)
+
+    assert sentence.startswith("Cannot listen on 192.0.2.1 port 8000: ")
+
+
+def test_state_folder_that_cannot_be_written() -> None:
+    """A folder that even root cannot write in."""
+    sentence = refusal("serve", VAR_DIR="/proc/var")
+
+    assert re.match(
+        r"Cannot write in /proc/var \(.+\)\. Make it writable for you, or name", sentence
+    )
+
+
+def test_python_too_old() -> None:
+    with pytest.raises(preflight.Refused, match=r"3\.11 or newer is needed; this is 3\.9\."):
+        preflight.need_python((3, 9))
+
+
+def test_two_runs_on_one_folder(tmp_path: Path) -> None:
+    """Two schedulers would do everything twice."""
+    lock = tmp_path / "run.lock"
+
+    with (
+        preflight.hold(lock),
+        pytest.raises(preflight.Refused, match="Another run is using"),
+        preflight.hold(lock, patience=0),
+    ):
+        pass
+
+
+def test_production_without_its_secrets(tmp_path: Path) -> None:
+    env = {
+        "DATABASE_URL": "postgresql://pims@127.0.0.1:1/pims",
+        "SECRET_KEY": "",
+        "VAR_DIR": tmp_path,
+    }
+
+    assert refusal("serve", "--port", 18765, **env).startswith("SECRET_KEY is not set. ")
+
+
+def test_database_that_does_not_answer(tmp_path: Path) -> None:
+    env = {
+        "DATABASE_URL": "postgresql://pims@127.0.0.1:1/pims",
+        "SECRET_KEY": "x" * 60,
+        "FIELD_ENCRYPTION_KEYS": "x",
+        "VAR_DIR": tmp_path,
+    }
+
+    sentence = refusal("serve", "--port", 18765, **env)
+
+    assert sentence.startswith("The database cannot be used (")
+    assert sentence.endswith("Check DATABASE_URL and that the server runs.")
