@@ -1,0 +1,16 @@
+"""The demo's rows are made by the real services, only earlier: for them the clock is set back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from unittest import mock
+
+
+@contextmanager
+def clock(moment: datetime) -> Iterator[datetime]:
+    """Within, `django.utils.timezone.now()` is that moment, so every row is dated as if it had been
+    made then. For a command of one thread only."""
+    with mock.patch("django.utils.timezone.now", lambda: moment):
+        yield moment
