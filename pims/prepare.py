@@ -5,7 +5,6 @@ and only what is needed, so that a second start is quick.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 
@@ -76,16 +75,11 @@ def collect_static() -> None:
 
 
 def seed() -> None:
-    """Demo data once; the simulator's script again where it names another port than today's."""
+    """Demo data once; after that the same command keeps them recent and follows a changed port."""
     from django.conf import settings
 
-    script = settings.VAR_DIR / "demo" / "simulator.json"
-    here = settings.PUBLIC_BASE_URL + "/"
-    if script.exists() and (settings.VAR_DIR / "demo" / "logins.json").exists():
-        clinics = json.loads(script.read_text())["clinics"]
-        if all(clinic["pims"]["token_url"].startswith(here) for clinic in clinics):
-            return
-    say("Filling in the demo clinics.")
+    if not (settings.VAR_DIR / "demo" / "logins.json").exists():
+        say("Filling in the demo clinics.")
     call_command("seed_demo", verbosity=0)
 
 
