@@ -56,8 +56,10 @@ class LabCommand(BaseCommand):
             answer = self.run(options)
             answers: Iterable[dict[str, Any]] = answer if self.many else [answer]
             for each in answers:
-                shown = json.dumps(each, ensure_ascii=False) if options["json"] else None
-                self.stdout.write(shown or self.text(each))
+                if options["json"]:
+                    self.stdout.write(json.dumps(each, ensure_ascii=False))
+                elif options["verbosity"]:
+                    self.stdout.write(self.text(each))
             if failed := self.failure(answer):
                 raise Error(failed)
         except LabError as error:

@@ -35,7 +35,7 @@ class Command(base.LabCommand):
         }
 
     def text(self, answer: dict[str, Any]) -> str:
-        lines = [f"{answer['state']}, sent {answer['attempts']} times"]
+        lines = [f"{answer['state']}; attempts to send: {answer['attempts']}"]
         if answer["last_error"]:
             lines.append(f"last error: {answer['last_error']}")
         for test in answer["tests"]:
