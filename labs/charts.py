@@ -1,0 +1,124 @@
+"""Server-side SVG, drawn without inline styles so that the content security policy holds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+# A range bar is 150 wide; the range itself lies between these two, so that bars of one table line up.
+WIDTH, BAND_LEFT, BAND_RIGHT = 150, 38, 112
+SPARK_WIDTH, SPARK_HEIGHT = 84, 24
+TONES = {"L": "low", "LL": "crit", "H": "high", "HH": "crit", "A": "warn", "P": "warn", "?": "warn"}
+
+
+def position(value: Decimal, low: Decimal | None, high: Decimal | None) -> float:
+    """Where a value stands on the bar, in its units; may lie outside of 0 to WIDTH."""
+    band = BAND_RIGHT - BAND_LEFT
+    if low is not None and high is not None:
+        if low == high:
+            return (BAND_LEFT + BAND_RIGHT) / 2 + float(value.compare(low)) * band
+        return BAND_LEFT + float((value - low) / (high - low)) * band
+    limit = high if high is not None else low
+    if limit is None or limit == 0:
+        side = float(value.compare(limit or Decimal(0)))
+        return (BAND_RIGHT if high is not None else BAND_LEFT) + side * 20
+    edge = BAND_RIGHT if high is not None else BAND_LEFT
+    return float(value / limit) * edge if limit > 0 else edge + float((value - limit) / -limit) * 40
+
+
+def range_bar(number: str, qualifier: str, low: str, high: str, kind: str, flag: str) -> SafeString:
+    """The value over its range; empty where there is no number or no range.
+
+    A reference interval is a filled band. A measuring range is a dashed bracket: what the analyzer
+    can measure, which says nothing about health.
+    """
+    if not number or not (low or high):
+        return SafeString("")
+    value = Decimal(number)
+    bottom, top = (Decimal(end) if end else None for end in (low, high))
+    where = position(value, bottom, top)
+    left = BAND_LEFT if bottom is not None else 0
+    right = BAND_RIGHT if top is not None else WIDTH
+    measuring = kind == "measuring"
+    words = f"{qualifier}{number}, {'measuring range' if measuring else 'range'} {low or '…'} to {high or '…'}"
+    if measuring:
+        band = format_html(
+            '<path class="bracket" d="M{} 8V16M{} 8V16M{} 12H{}"/>',
+            left + 0.5,
+            right - 0.5,
+            left,
+            right,
+        )
+    else:
+        band = format_html(
+            '<rect class="band" x="{}" y="9.5" width="{}" height="5" rx="1"/>', left, right - left
+        )
+    return format_html(
+        '<svg class="range{}" viewBox="0 0 150 18" role="img" aria-label="{}">'
+        '<rect class="track" y="9.5" width="150" height="5" rx="2.5"/>{}{}</svg>',
+        " measuring" if measuring else "",
+        words,
+        band,
+        _mark(where, qualifier, "" if measuring else TONES.get(flag, "")),
+    )
+
+
+def _mark(where: float, qualifier: str, tone: str) -> SafeString:
+    tone = f"mark {tone}".strip()
+    if where > WIDTH - 3:
+        return format_html('<path class="{}" d="M149 12l-9 -5.5v11z"/>', tone)
+    if where < 3:
+        return format_html('<path class="{}" d="M1 12l9 -5.5v11z"/>', tone)
+    x = round(where, 1)
+    if qualifier in ("<", "<="):
+        return format_html('<path class="{}" d="M{} 6.5v11l-9 -5.5z"/>', tone, x)
+    if qualifier in (">", ">="):
+        return format_html('<path class="{}" d="M{} 6.5v11l9 -5.5z"/>', tone, x)
+    return format_html(
+        '<path class="{}" d="M{} 1.5h10l-5 8z"/><path class="stem {}" d="M{} 9v7"/>',
+        tone,
+        round(x - 5, 1),
+        tone,
+        x,
+    )
+
+
+def sparkline(values: Sequence[str], low: str, high: str) -> SafeString:
+    """The last values, oldest first, with the reference interval as a band; empty below two."""
+    if len(values) < 2:
+        return SafeString("")
+    numbers = [float(Decimal(value)) for value in values]
+    ends = [float(Decimal(end)) for end in (low, high) if end]
+    bottom, top = min([*numbers, *ends]), max([*numbers, *ends])
+    span = (top - bottom) or 1.0
+
+    def y(number: float) -> float:
+        return round(SPARK_HEIGHT - 3 - (number - bottom) / span * (SPARK_HEIGHT - 6), 1)
+
+    step = (SPARK_WIDTH - 8) / (len(numbers) - 1)
+    points = [(round(4 + index * step, 1), y(number)) for index, number in enumerate(numbers)]
+    band = SafeString("")
+    if ends:
+        upper = y(float(Decimal(high))) if high else 0
+        lower = y(float(Decimal(low))) if low else SPARK_HEIGHT
+        band = format_html(
+            '<rect x="0" y="{}" width="{}" height="{}"/>',
+            upper,
+            SPARK_WIDTH,
+            max(1, round(lower - upper, 1)),
+        )
+    line = format_html_join(" ", "{},{}", points)
+    return format_html(
+        '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="last {} values: {}">{}'
+        '<polyline points="{}"/><circle cx="{}" cy="{}" r="2.6"/></svg>',
+        SPARK_WIDTH,
+        SPARK_HEIGHT,
+        len(values),
+        ", ".join(values),
+        band,
+        line,
+        *points[-1],
+    )

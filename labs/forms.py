@@ -1,0 +1,234 @@
+"""Forms of the staff site. They read and check what was typed; services write."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+from django.utils import timezone
+
+from labs.errors import InvalidInput
+from labs.models import Clinic, Membership, Owner, Panel, Patient, Priority, Role, Sex, Species
+from labs.services import patients
+from labs.services.ordering import Collection
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+YES_NO = {"": None, "yes": True, "no": False}
+LOCAL_TIME = "%Y-%m-%dT%H:%M"
+
+
+class SignInForm(AuthenticationForm):
+    error_messages = {
+        "invalid_login": (
+            "This user name and password don't belong together. Check for capitals and try again, "
+            "or ask your administrator for a new password."
+        ),
+        "inactive": "This login is switched off. Ask your administrator.",
+    }
+
+
+class RequestForm(forms.Form):
+    """The order itself; the patient is chosen before."""
+
+    panels = forms.ModelMultipleChoiceField(
+        Panel.objects.none(),
+        to_field_name="code",
+        error_messages={
+            "required": "Choose at least one test.",
+            "invalid_choice": "Test %(value)s can't be ordered here.",
+        },
+    )
+    priority = forms.ChoiceField(choices=Priority.choices, initial=Priority.ROUTINE)
+    doctor = forms.CharField(max_length=100, required=False)
+    notes = forms.CharField(
+        max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )
+    collected_at = forms.DateTimeField(
+        required=False,
+        input_formats=[LOCAL_TIME, "%Y-%m-%dT%H:%M:%S"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=LOCAL_TIME),
+        error_messages={"invalid": "Give the time of collection as date and time."},
+    )
+    collected_by = forms.CharField(max_length=100, required=False)
+    label = forms.CharField(max_length=50, required=False)
+    fasting = forms.ChoiceField(
+        choices=[("", "Not known"), ("yes", "Fasted"), ("no", "Not fasted")], required=False
+    )
+
+    def __init__(
+        self, *args: Any, panels: list[Panel], user: User, clinic: Clinic, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["panels"]
+        assert isinstance(field, forms.ModelMultipleChoiceField)
+        field.queryset = Panel.objects.filter(pk__in=[panel.pk for panel in panels])
+        names = {
+            membership.user: membership.role
+            for membership in Membership.objects.filter(clinic=clinic).select_related("user")
+        }
+        self.doctors = sorted(
+            _name(person) for person, role in names.items() if role == Role.VET
+        )
+        self.fields["collected_by"].initial = _name(user)
+        self.fields["collected_at"].initial = timezone.localtime().replace(second=0, microsecond=0)
+        if names.get(user) == Role.VET:
+            self.fields["doctor"].initial = _name(user)
+
+    def clean_collected_at(self) -> Any:
+        at = self.cleaned_data["collected_at"]
+        if at and at > timezone.now() + timedelta(minutes=10):
+            raise forms.ValidationError("The sample can't have been collected in the future.")
+        return at
+
+    def chosen(self) -> list[str]:
+        """Codes of the panels that are ticked, also where the form is not valid yet."""
+        return list(self.data.getlist("panels")) if self.is_bound else []
+
+    def order(self) -> dict[str, Any]:
+        """The keyword arguments of `place_request`."""
+        data = self.cleaned_data
+        return {
+            "panels": list(data["panels"]),
+            "priority": data["priority"],
+            "doctor": data["doctor"].strip(),
+            "notes": data["notes"].strip(),
+            "collection": Collection(
+                collected_at=data["collected_at"],
+                collected_by=data["collected_by"].strip(),
+                label=data["label"].strip(),
+                fasting=YES_NO[data["fasting"]],
+            ),
+        }
+
+
+class PatientForm(forms.Form):
+    """A patient and, in the same step, the owner: an owner id that is known names that owner, any
+    other owner is added."""
+
+    name = forms.CharField(max_length=100)
+    patient_id = forms.CharField(max_length=64, required=False, label="Patient id")
+    species = forms.ChoiceField(choices=Species.choices)
+    breed = forms.CharField(max_length=100, required=False)
+    sex = forms.ChoiceField(choices=Sex.choices, initial=Sex.UNKNOWN)
+    neutered = forms.ChoiceField(
+        choices=[("", "Not known"), ("yes", "Neutered"), ("no", "Intact")], required=False
+    )
+    birth_date = forms.DateField(
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        error_messages={"invalid": "Give the birth date as a date."},
+    )
+    birth_date_estimated = forms.BooleanField(required=False, label="Estimated")
+    microchip = forms.CharField(max_length=32, required=False)
+    weight_kg = forms.DecimalField(
+        required=False, min_value=0, max_digits=7, decimal_places=3, label="Weight in kg"
+    )
+    deceased = forms.BooleanField(required=False)
+    deceased_on = forms.DateField(
+        required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    owner_id = forms.CharField(max_length=64, required=False, label="Owner id")
+    owner_first_name = forms.CharField(max_length=100, required=False, label="First name")
+    owner_last_name = forms.CharField(max_length=100, required=False, label="Last name")
+    owner_phone = forms.CharField(max_length=50, required=False, label="Phone")
+    owner_email = forms.EmailField(required=False, label="E-mail")
+
+    OWNER = ("owner_first_name", "owner_last_name", "owner_phone", "owner_email")
+
+    def __init__(self, *args: Any, patient: Patient | None = None, **kwargs: Any) -> None:
+        if patient is not None:
+            kwargs["initial"] = _initial(patient)
+        super().__init__(*args, **kwargs)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        born, died = data.get("birth_date"), data.get("deceased_on")
+        today = timezone.localdate()
+        if born and born > today:
+            self.add_error("birth_date", "The birth date lies in the future.")
+        if died and (died > today or (born and died < born)):
+            self.add_error("deceased_on", "This date can't be right.")
+        if died:
+            data["deceased"] = True
+        return data
+
+    def create(self, user: User, clinic: Clinic) -> Patient:
+        """Raises labs.errors.LabError."""
+        data = self.cleaned_data
+        return patients.create_patient(
+            acting_user=user,
+            clinic=clinic,
+            patient_id=data["patient_id"],
+            weight_kg=data["weight_kg"],
+            owner=self._owner(user, clinic),
+            **self._fields(),
+        )
+
+    def update(self, user: User, patient: Patient) -> None:
+        """Raises labs.errors.LabError."""
+        data = self.cleaned_data
+        patients.update_patient(
+            acting_user=user,
+            patient=patient,
+            patient_id=data["patient_id"].strip() or patient.patient_id,
+            owner=self._owner(user, patient.clinic),
+            **self._fields(),
+        )
+        if data["weight_kg"] is not None:
+            patients.record_weight(
+                acting_user=user,
+                patient=patient,
+                kg=data["weight_kg"],
+                measured_on=timezone.localdate(),
+            )
+
+    def _fields(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        names = (
+            "name", "species", "breed", "sex", "birth_date", "birth_date_estimated",
+            "microchip", "deceased", "deceased_on",
+        )
+        return {name: data[name] for name in names} | {"neutered": YES_NO[data["neutered"]]}
+
+    def _owner(self, user: User, clinic: Clinic) -> Owner | None:
+        data = self.cleaned_data
+        owner_id = data["owner_id"].strip()
+        given = {name.removeprefix("owner_"): data[name].strip() for name in self.OWNER if data[name]}
+        if owner_id:
+            known = Owner.objects.for_user(user).filter(clinic=clinic, owner_id=owner_id).first()
+            if known is not None:
+                return known
+            if not given:
+                raise InvalidInput(f"No owner has the id {owner_id}. Give a name to add the owner.")
+        if not given:
+            return None
+        return patients.create_owner(acting_user=user, clinic=clinic, owner_id=owner_id, **given)
+
+
+def _initial(patient: Patient) -> dict[str, Any]:
+    neutered = {True: "yes", False: "no", None: ""}[patient.neutered]
+    owner = patient.owner
+    return {
+        **{
+            name: getattr(patient, name)
+            for name in (
+                "name", "patient_id", "species", "breed", "sex", "birth_date",
+                "birth_date_estimated", "microchip", "deceased", "deceased_on",
+            )
+        },
+        "neutered": neutered,
+        "weight_kg": getattr(patient, "weight_kg", None),
+        "owner_id": owner.owner_id if owner else "",
+        "owner_first_name": owner.first_name if owner else "",
+        "owner_last_name": owner.last_name if owner else "",
+        "owner_phone": owner.phone if owner else "",
+        "owner_email": owner.email if owner else "",
+    }
+
+
+def _name(user: Any) -> str:
+    return user.get_full_name() or str(user.get_username())

@@ -1,0 +1,52 @@
+"""The audit of one record, newest first: who, what in words, when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from labs.models import LabEvent, LabRequest, Patient, UnmatchedResult
+from labs.queries.words import event_detail, event_what, event_who
+
+SHOWN = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    at: datetime
+    who: str
+    what: str
+    detail: str
+    verb: str
+    lab_report_id: str
+    data: dict[str, Any]
+
+
+def of_request(request: LabRequest) -> list[Event]:
+    return _events(request=request)
+
+
+def of_patient(patient: Patient) -> list[Event]:
+    return _events(patient=patient)
+
+
+def of_unmatched(unmatched: UnmatchedResult) -> list[Event]:
+    return _events(unmatched=unmatched)
+
+
+def _events(**lookup: Any) -> list[Event]:
+    """One statement; the newest hundred."""
+    rows = LabEvent.objects.filter(**lookup).select_related("actor", "request")
+    return [
+        Event(
+            at=row.at,
+            who=event_who(row),
+            what=event_what(row),
+            detail=event_detail(row),
+            verb=row.verb,
+            lab_report_id=row.request.lab_report_id if row.request else "",
+            data=row.data,
+        )
+        for row in rows.order_by("-pk")[:SHOWN]
+    ]

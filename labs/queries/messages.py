@@ -1,0 +1,50 @@
+"""The journal for administrators: what came in, and what became of each message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from django.db.models import Count
+from django.utils import timezone
+
+from labs.models import Clinic, Message, MessageState
+from labs.queries.paging import Page, page_of
+
+SHOWN_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    day: date
+    counts: list[tuple[str, str, int]]
+    page: Page[Message]
+
+
+def messages_of(clinic: Clinic, day: date, state: str, number: int) -> Day:
+    """One day's messages, newest first, and how many are in each state. Quarantined messages are
+    shown whatever their day: they wait until somebody has looked. Two statements."""
+    start = datetime.combine(day, time.min, timezone.get_current_timezone())
+    today = Message.objects.filter(
+        clinic=clinic, received_at__gte=start, received_at__lt=start + timedelta(days=1)
+    )
+    counts = dict(today.order_by().values_list("state").annotate(n=Count("pk")))
+    rows = today
+    if state == MessageState.QUARANTINED:
+        rows = Message.objects.filter(clinic=clinic, state=state)
+    elif state:
+        rows = today.filter(state=state)
+    return Day(
+        day=day,
+        counts=[(value, label, counts.get(value, 0)) for value, label in MessageState.choices],
+        page=page_of(
+            rows.defer("raw", "reply").select_related("request", "unmatched", "submission__request"),
+            number,
+        ),
+    )
+
+
+def shown_text(raw: bytes | memoryview) -> tuple[str, bool]:
+    """The body as text for people, and whether it was cut. What is no UTF-8 shows as U+FFFD."""
+    body = bytes(raw)
+    return body[:SHOWN_BYTES].decode("utf-8", "replace"), len(body) > SHOWN_BYTES

@@ -1,0 +1,126 @@
+"""Patients: the searchable list and one patient's page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Max, OuterRef, Prefetch, QuerySet, Subquery
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from labs import charts
+from labs.models import LabRequest, Patient, RequestedTest, Weight
+from labs.queries import events as audit
+from labs.queries.history import Earlier, history
+from labs.queries.paging import Page, page_of
+from labs.queries.summary import Summary, summaries
+from labs.queries.words import Chip, state_chip
+
+
+def with_weight(rows: QuerySet[Any], *, patient: str = "pk") -> QuerySet[Any]:
+    """Adds the latest weighing: `weight_kg` and `weighed_on`. `patient` names the patient's key."""
+    latest = Weight.objects.filter(patient=OuterRef(patient))
+    return rows.annotate(
+        weight_kg=Subquery(latest.values("kg")[:1]),
+        weighed_on=Subquery(latest.values("measured_on")[:1]),
+    )
+
+
+def search(rows: QuerySet[Any], text: str, number: int, size: int = 50) -> Page[Patient]:
+    """A page of patients that fit the words, by name. One statement. Their latest order is
+    `last_lab`."""
+    latest = LabRequest.objects.filter(patient=OuterRef("pk")).order_by()
+    found = (
+        rows.search(text)  # type: ignore[attr-defined]
+        .select_related("owner")
+        .annotate(
+            last_lab=Subquery(
+                latest.values("patient").annotate(at=Max("requested_at")).values("at")
+            )
+        )
+        .order_by("name", "pk")
+    )
+    return page_of(found, number, size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestLine:
+    request: LabRequest
+    chip: Chip
+    summary: Summary | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trend:
+    """One analyte over time, of one unit, specimen and analyzer model."""
+
+    code: str
+    unit: str
+    model: str
+    latest: Earlier
+    spark: SafeString
+    count: int
+
+    @property
+    def tone(self) -> str:
+        return charts.TONES.get(self.latest.flag, "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatientPage:
+    patient: Patient
+    requests: Page[RequestLine]
+    trends: list[Trend]
+    events: list[audit.Event]
+
+
+def patient_page(patient: Patient, number: int) -> PatientPage:
+    """Five statements. `patient` with owner."""
+    now = timezone.now()
+    rows = (
+        LabRequest.objects.filter(patient=patient)
+        .select_related("submission", "patient")
+        .prefetch_related(Prefetch("tests", RequestedTest.objects.select_related("panel")))
+    )
+    page = page_of(rows, number, 25)
+    found = summaries(page.rows, all_runs=True)
+    return PatientPage(
+        patient=patient,
+        requests=Page(
+            rows=[
+                RequestLine(
+                    request=request, chip=state_chip(request, now), summary=found.get(request.pk)
+                )
+                for request in page.rows
+            ],
+            number=page.number,
+            more=page.more,
+            size=page.size,
+        ),
+        trends=_trends(patient),
+        events=audit.of_patient(patient),
+    )
+
+
+def _trends(patient: Patient) -> list[Trend]:
+    found = []
+    for (code, unit, model, _), values in history(patient).items():
+        numbers = [v.number for v in reversed(values) if v.number and not v.qualifier]
+        if len(numbers) < 2:
+            continue
+        latest = values[0]
+        healthy = latest.range_kind != "measuring"
+        found.append(
+            Trend(
+                code=code,
+                unit=unit,
+                model=model,
+                latest=latest,
+                spark=charts.sparkline(
+                    numbers, latest.low if healthy else "", latest.high if healthy else ""
+                ),
+                count=len(numbers),
+            )
+        )
+    return found

@@ -1,0 +1,305 @@
+"""The results of one request as its page shows them: per run one table. Five statements."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.utils.safestring import SafeString
+
+from labs import charts
+from labs.models import (
+    Attachment,
+    Flag,
+    LabRequest,
+    LabResult,
+    Observation,
+    ResultStatus,
+    Review,
+    ReviewState,
+    Species,
+    TestRun,
+)
+from labs.queries.history import Earlier, history, key_of
+from labs.queries.words import FLAG_SHAPES, FLAG_WORDS, Chip, not_reported
+
+STATUS_CHIPS = {
+    ResultStatus.PRELIMINARY: Chip(word="preliminary", shape="run"),
+    ResultStatus.FINAL: Chip(word="final", shape="done"),
+    ResultStatus.CORRECTED: Chip(word="corrected", shape="warn"),
+    ResultStatus.CANCELLED: Chip(word="cancelled", shape="off"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagMark:
+    """A flag as a word and a shape, and who set it."""
+
+    word: str
+    shape: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    observation: Observation
+    name: str
+    flag: FlagMark | None
+    sentence: str
+    bar: SafeString
+    range_words: str
+    measuring: bool
+    previous: Earlier | None
+    spark: SafeString
+    before: str | None
+    stale: LabResult | None
+    notes: list[str]
+    warnings: list[str]
+    files: list[Attachment]
+    void: bool
+
+    @property
+    def tone(self) -> str:
+        """Of the value itself: "", low, high, crit or warn."""
+        return charts.TONES.get(self.observation.flag, "") if self.flag and not self.void else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    run: TestRun
+    current: LabResult
+    status: Chip
+    rows: list[Row]
+    earlier: list[LabResult]
+    files: list[Attachment]
+    reviews: list[Review]
+    void: str
+    title: str
+
+    @property
+    def at(self) -> datetime:
+        return self.current.run_at or self.current.received_at
+
+    @property
+    def abnormal(self) -> int:
+        return sum(row.tone != "" for row in self.rows)
+
+    @property
+    def computed(self) -> bool:
+        """Whether any flag shown was set here and not by the analyzer."""
+        return any(row.flag and not row.observation.flag_delivered for row in self.rows)
+
+    @property
+    def to_review(self) -> bool:
+        return self.run.review_state != ReviewState.REVIEWED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    runs: list[RunView] = field(default_factory=list)
+    files: list[Attachment] = field(default_factory=list)
+
+    @property
+    def to_review(self) -> int:
+        return sum(run.to_review for run in self.runs)
+
+    @property
+    def first_at(self) -> datetime | None:
+        return min(
+            (v.received_at for run in self.runs for v in [run.current, *run.earlier]), default=None
+        )
+
+    @property
+    def reviews(self) -> list[Review]:
+        found = [review for run in self.runs for review in run.reviews]
+        return sorted(found, key=lambda review: review.reviewed_at, reverse=True)
+
+    @property
+    def only_preliminary(self) -> bool:
+        waiting = [run for run in self.runs if run.to_review]
+        return bool(waiting) and all(
+            run.current.status == ResultStatus.PRELIMINARY for run in waiting
+        )
+
+
+def results_of(request: LabRequest) -> Results:
+    """Everything that came for a request, in the order of its tests. `request` with its patient."""
+    versions: dict[int, list[LabResult]] = defaultdict(list)
+    for version in (
+        LabResult.objects.filter(run__request=request)
+        .select_related("run__requested_test", "run__unmatched", "message")
+        .defer("message__raw", "message__reply")
+        .order_by("pk")
+    ):
+        versions[version.run_id].append(version)
+    rows: dict[int, list[Observation]] = defaultdict(list)
+    for row in (
+        Observation.objects.filter(run__request=request)
+        .select_related("result", "run", "analyte")
+        .order_by("result", "position", "pk")
+    ):
+        rows[row.run_id].append(row)
+    reviews: dict[int, list[Review]] = defaultdict(list)
+    for review in Review.objects.filter(run__request=request).select_related("reviewed_by", "result"):
+        reviews[review.run_id].append(review)
+    files = list(
+        Attachment.objects.filter(
+            message__in=LabResult.objects.filter(run__request=request).values("message")
+        )
+        .select_related("result")
+        .defer("content")
+    )
+    current = [(next(v for v in found if v.current), found) for found in versions.values()]
+    shown = [row for found in rows.values() for row in found if row.current]
+    earlier = history(
+        request.patient,
+        codes=sorted({row.code for row in shown}),
+        before=min((v.run_at or v.received_at for v, _ in current), default=None),
+        without=request,
+    )
+    views = [
+        _run_view(
+            request, version, found, rows[version.run_id], reviews[version.run_id], files, earlier
+        )
+        for version, found in current
+    ]
+    views.sort(key=_order)
+    return Results(runs=views, files=[file for file in files if file.result_id is None])
+
+
+def _order(view: RunView) -> tuple[int, int]:
+    test = view.run.requested_test
+    return (test.position if test else 99, view.run.pk)
+
+
+def _run_view(
+    request: LabRequest,
+    current: LabResult,
+    versions: list[LabResult],
+    rows: list[Observation],
+    reviews: list[Review],
+    files: list[Attachment],
+    earlier: dict[tuple[str, str, str, str], list[Earlier]],
+) -> RunView:
+    run = current.run
+    patient = request.patient
+    first: dict[tuple[str, str], int] = {}
+    superseded: dict[tuple[str, str], list[Observation]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        identity = (row.code, row.sequence or str(row.position))
+        first.setdefault(identity, index)
+        if not row.current:
+            superseded[identity].append(row)
+    own = [file for file in files if file.result and file.result.run_id == run.pk]
+    shown = sorted(
+        (row for row in rows if row.current),
+        key=lambda row: first[(row.code, row.sequence or str(row.position))],
+    )
+    codes = {row.code for row in shown}
+    return RunView(
+        run=run,
+        current=current,
+        status=STATUS_CHIPS[ResultStatus(current.status)],
+        rows=[
+            _row(
+                row,
+                current,
+                void=row.result.ranges_void(patient.species),
+                older=superseded[(row.code, row.sequence or str(row.position))],
+                earlier=earlier.get(key_of(row), []),
+                files=[f for f in own if f.analyte_code and f.analyte_code == row.code],
+            )
+            for row in shown
+        ],
+        earlier=[version for version in reversed(versions) if version.pk != current.pk],
+        files=[f for f in own if not f.analyte_code or f.analyte_code not in codes],
+        reviews=reviews,
+        void=_void_words(shown, patient.species, patient.name),
+        title=run.test_name or run.test_code or "Test without a name",
+    )
+
+
+def _void_words(rows: list[Observation], species: str, name: str) -> str:
+    foreign = next((row.result for row in rows if row.result.ranges_void(species)), None)
+    if foreign is None:
+        return ""
+    own = Species(species).label.lower()
+    measured = f"for a {Species(foreign.species).label.lower()}" if foreign.species else "for a species that we can't tell"
+    return (
+        f"The analyzer measured {measured}, but {name} is a {own}. "
+        "The ranges and flags below are struck through and used for nothing."
+    )
+
+
+def _row(
+    row: Observation,
+    current: LabResult,
+    *,
+    void: bool,
+    older: list[Observation],
+    earlier: list[Earlier],
+    files: list[Attachment],
+) -> Row:
+    flag = _flag_mark(row)
+    measuring = row.range_kind == "measuring"
+    warnings = list(row.warnings)
+    if row.flag_delivered and row.flag_computed and row.flag_delivered != row.flag_computed:
+        warnings.append(
+            f"The analyzer calls this {FLAG_WORDS.get(Flag(row.flag_delivered), 'unknown')}; "
+            f"by its own range it is {FLAG_WORDS.get(Flag(row.flag_computed), 'unknown')}."
+        )
+    sentence = ""
+    if row.not_reported_reason:
+        sentence = not_reported(row.not_reported_reason)
+    elif row.value_kind != "attachment" and flag is None:
+        sentence = _not_assessed(row, measuring)
+    numbers = [value.number for value in reversed(earlier) if value.number and not value.qualifier]
+    if row.number and not row.qualifier:
+        numbers.append(row.number)
+    reference = not measuring and not void
+    before = next((old.value_text for old in reversed(older) if old.value_text != row.value_text), None)
+    return Row(
+        observation=row,
+        name=row.name or (row.analyte.name if row.analyte else ""),
+        flag=flag,
+        sentence=sentence,
+        bar=SafeString("")
+        if void
+        else charts.range_bar(
+            row.number, row.qualifier, row.low, row.high, row.range_kind, row.flag
+        ),
+        range_words=row.range_text,
+        measuring=measuring,
+        previous=earlier[0] if earlier else None,
+        spark=charts.sparkline(
+            numbers, row.low if reference else "", row.high if reference else ""
+        )
+        if earlier and row.number
+        else SafeString(""),
+        before=before,
+        stale=None if row.result_id == current.pk else row.result,
+        notes=list(row.comments),
+        warnings=warnings,
+        files=files,
+        void=void,
+    )
+
+
+def _flag_mark(row: Observation) -> FlagMark | None:
+    if row.not_reported_reason or not row.flag:
+        return None
+    flag = Flag(row.flag)
+    by = "by the analyzer" if row.flag_delivered else "computed here from the range"
+    word = FLAG_WORDS[flag]
+    if flag == Flag.UNKNOWN:
+        word = f"unknown flag “{row.flag_delivered_text}”"
+    return FlagMark(word=word, shape=FLAG_SHAPES.get(flag, ""), by=by)
+
+
+def _not_assessed(row: Observation, measuring: bool) -> str:
+    if measuring:
+        return "not assessed: only a measuring range"
+    if not row.range_text and not row.low and not row.high:
+        return "not assessed: no range"
+    return "not assessed"

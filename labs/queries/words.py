@@ -1,0 +1,223 @@
+"""What people read: states, next steps and the audit in words. Pure functions over loaded rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from labs.models import (
+    Flag,
+    LabEvent,
+    LabRequest,
+    RequestState,
+    Submission,
+    SubmissionState,
+    TestState,
+)
+
+# From placing the order to the sample lying in the analyzer; a panel's usual time counts from there.
+LOADING = timedelta(minutes=15)
+OPEN_TESTS = {TestState.REQUESTED, TestState.RUNNING}
+
+FLAG_WORDS = {
+    Flag.NORMAL: "within",
+    Flag.LOW: "low",
+    Flag.HIGH: "high",
+    Flag.CRITICAL_LOW: "critical low",
+    Flag.CRITICAL_HIGH: "critical high",
+    Flag.ABNORMAL: "abnormal",
+    Flag.POSITIVE: "positive",
+    Flag.UNKNOWN: "unknown flag",
+}
+FLAG_SHAPES = {
+    Flag.LOW: "low",
+    Flag.CRITICAL_LOW: "critlow",
+    Flag.HIGH: "high",
+    Flag.CRITICAL_HIGH: "crithigh",
+    Flag.ABNORMAL: "abnormal",
+    Flag.POSITIVE: "abnormal",
+    Flag.UNKNOWN: "unknown",
+}
+NOT_REPORTED = {
+    "missing": "Not reported: the analyzer sent no value.",
+    "not_calculable": "Not reported: the analyzer could not calculate it.",
+    "quality_control": "Not reported: the analyzer's quality control failed.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """A state as a word and a shape. `shape` is one of wait, run, done, warn, crit, off."""
+
+    word: str
+    shape: str
+
+
+def not_reported(reason: str) -> str:
+    """A sentence for one of labs.values' reasons, or for the sender's own word."""
+    return NOT_REPORTED.get(reason, f"Not reported: {reason.replace('_', ' ')}.")
+
+
+def clock(at: datetime) -> str:
+    """A time for people, in the zone that is active: `09:36`, `21 Nov 09:36`, `3 Mar 2024`."""
+    local, today = timezone.localtime(at), timezone.localdate()
+    if local.date() == today:
+        return f"{local:%H:%M}"
+    if abs((today - local.date()).days) < 300:
+        return f"{local.day} {local:%b %H:%M}"
+    return f"{local.day} {local:%b %Y}"
+
+
+def duration(span: timedelta) -> str:
+    """`under a minute`, `26 min`, `3 h 05`, `2 days`."""
+    minutes = max(0, int(span.total_seconds())) // 60
+    if minutes < 1:
+        return "under a minute"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02}"
+    days = minutes // (24 * 60)
+    return f"{days} day" if days == 1 else f"{days} days"
+
+
+def due_at(request: LabRequest, usual_minutes: int | None) -> datetime:
+    """When results of all tests that are still open are to be expected."""
+    return request.requested_at + LOADING + timedelta(minutes=usual_minutes or 0)
+
+
+def state_chip(request: LabRequest, now: datetime) -> Chip:
+    """Where a request is. Uses `tests` (with panel) and `submission`, both loaded beforehand."""
+    submission = submission_of(request)
+    tests = list(request.tests.all())
+    done = [test for test in tests if test.state not in OPEN_TESTS]
+    match request.state:
+        case RequestState.COMPLETE:
+            if request.reviewed_at:
+                return Chip(word="reviewed", shape="done")
+            return Chip(word="complete, to review", shape="done")
+        case RequestState.CANCELLED:
+            return Chip(word="cancelled", shape="off")
+        case RequestState.NEEDS_ATTENTION:
+            return Chip(word="needs attention", shape="warn")
+        case RequestState.DRAFT:
+            return Chip(word="draft", shape="off")
+        case RequestState.QUEUED | RequestState.SENT if submission and submission.last_error:
+            return Chip(word="not delivered yet", shape="warn")
+        case RequestState.QUEUED:
+            return Chip(word="queued", shape="wait")
+        case RequestState.SENT:
+            return Chip(word="sent, no answer yet", shape="wait")
+    late = now - due_at(request, longest_open(request))
+    if late > timedelta(0):
+        return Chip(word=f"overdue by {duration(late)}", shape="warn")
+    if request.state == RequestState.PARTIAL:
+        return Chip(word=f"{len(done)} of {len(tests)} in", shape="run")
+    if request.state == RequestState.RUNNING:
+        return Chip(word="first values in", shape="run")
+    return Chip(word="accepted", shape="run")
+
+
+def next_step(request: LabRequest, now: datetime) -> str:
+    """What happens next, or what a person must do. Loaded as for `state_chip`."""
+    submission = submission_of(request)
+    open_tests = [test for test in request.tests.all() if test.state in OPEN_TESTS]
+    match request.state:
+        case RequestState.NEEDS_ATTENTION:
+            refused = [t for t in request.tests.all() if t.state == TestState.REFUSED]
+            if submission and submission.last_error:
+                return submission.last_error
+            if refused:
+                return f"The laboratory refused: {refused[0].refusal or 'no reason given'}"
+            return "Open it to see what to do."
+        case RequestState.QUEUED | RequestState.SENT:
+            return sending(submission, now) if submission else ""
+        case RequestState.ACCEPTED | RequestState.RUNNING | RequestState.PARTIAL:
+            analyzers = dict.fromkeys(test.panel.analyzer_model for test in open_tests)
+            due = due_at(request, longest_open(request))
+            where = " and ".join(analyzers)
+            when = f"expected by {clock(due)}" if due > now else "look at the analyzer"
+            return f"{where}, {when}" if where else when
+    return ""
+
+
+def sending(submission: Submission, now: datetime) -> str:
+    """What the outbox will do with an order that is not accepted yet."""
+    if submission.state == SubmissionState.SENDING:
+        return "being sent now"
+    if not submission.attempts:
+        return "is sent within seconds"
+    when = f"next try {clock(submission.not_before)}" if submission.not_before > now else "next try now"
+    words = (submission.last_error or "No answer yet.").rstrip(".")
+    return f"{words}, {when}, attempt {submission.attempts + 1}"
+
+
+def submission_of(request: LabRequest) -> Submission | None:
+    """None for a request that was made for a matched result. Loaded with select_related."""
+    try:
+        return request.submission
+    except Submission.DoesNotExist:
+        return None
+
+
+def longest_open(request: LabRequest) -> int:
+    """Minutes that the slowest test still open usually takes."""
+    return max(
+        (t.panel.usual_minutes for t in request.tests.all() if t.state in OPEN_TESTS),
+        default=0,
+    )
+
+
+EVENT_WORDS = {
+    "request.placed": "placed the request",
+    "request.cancelled": "cancelled the request",
+    "request.created": "made the request",
+    "submission.accepted": "accepted the order",
+    "submission.rejected": "refused the order",
+    "submission.queued": "could not be reached, the order is tried again",
+    "submission.unknown": "gave no clear answer, the order is sent again under the same id",
+    "submission.needs_attention": "could not take the order, a person must look",
+    "submission.resubmitted": "sent the order again",
+    "result.filed": "delivered results",
+    "result.reviewed": "signed the results",
+    "unmatched.received": "delivered a result that belongs to no request",
+    "unmatched.match": "put the result on the patient's record",
+    "unmatched.unmatch": "took the match back",
+    "unmatched.hold": "held the result",
+    "unmatched.dismiss": "dismissed the result",
+    "unmatched.reopen": "opened the result again",
+    "patient.created": "added the patient",
+    "patient.changed": "changed the patient's record",
+    "patient.updated": "changed the patient's record",
+    "patient.imported": "imported the patient",
+}
+SOURCES = {"system": "The system", "command": "An operator"}
+
+
+def event_who(event: LabEvent) -> str:
+    if event.actor:
+        return event.actor.get_full_name() or event.actor.get_username()
+    return SOURCES.get(event.source, event.source.capitalize()) or "The system"
+
+
+def event_what(event: LabEvent) -> str:
+    """The audit row as the second half of a sentence whose subject is `event_who`."""
+    data: dict[str, Any] = event.data or {}
+    if event.verb == "request.state":
+        label = dict(RequestState.choices).get(data.get("to", ""), data.get("to", ""))
+        return f"moved the request to {str(label).lower()}"
+    return EVENT_WORDS.get(event.verb, event.verb.replace(".", " ").replace("_", " "))
+
+
+def event_detail(event: LabEvent) -> str:
+    """The reason or the error that stands with it, if any."""
+    data: dict[str, Any] = event.data or {}
+    if event.verb.startswith("submission.") and data.get("error"):
+        return f"Attempt {data.get('attempt')}: {data['error']}"
+    if event.verb == "request.placed":
+        return ", ".join(data.get("tests", []))
+    reason = data.get("reason", "")
+    return reason if isinstance(reason, str) and event.verb != "unmatched.received" else ""

@@ -1,0 +1,221 @@
+"""The worklist: what waits for a decision, what is running, what needs a person. A fixed number of
+statements, however many rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import (
+    Exists,
+    F,
+    Max,
+    Min,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    prefetch_related_objects,
+)
+from django.utils import timezone
+
+from labs.models import (
+    Clinic,
+    Flag,
+    LabRequest,
+    LabResult,
+    Observation,
+    RequestedTest,
+    RequestState,
+    ReviewState,
+    TestRun,
+)
+from labs.queries.nav import TO_REVIEW, Nav
+from labs.queries.paging import PAGE, Page, page_of
+from labs.queries.summary import Summary, summaries
+from labs.queries.words import OPEN_TESTS, Chip, due_at, next_step, state_chip
+
+FOLD = 15  # rows of a section on the home page; the section's own page has all
+RECENT = timedelta(hours=24)
+SECTIONS = {
+    "review": "To review",
+    "running": "Running",
+    "attention": "Needs attention",
+    "recent": "Reviewed in the last 24 hours",
+}
+CRITICAL = [Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    request: LabRequest
+    chip: Chip
+    next: str
+    late: bool
+    since: datetime
+    summary: Summary | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    name: str
+    title: str
+    count: int | None
+    page: Page[Row]
+    folded: bool
+
+    @property
+    def oldest(self) -> datetime | None:
+        return min((row.since for row in self.page.rows), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worklist:
+    sections: list[Section] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> Section | None:
+        return next((s for s in self.sections if s.name == name), None)
+
+
+def worklist(clinic: Clinic, nav: Nav, *, only: str = "", number: int = 1) -> Worklist:
+    """All sections with their first rows, or one page of the section `only`."""
+    names = [only] if only else list(SECTIONS)
+    now = timezone.now()
+    pages = {
+        name: LOADERS[name](clinic, number, PAGE if only else FOLD) for name in names
+    }
+    requests = [request for page in pages.values() for request in page.rows]
+    prefetch_related_objects(
+        requests, Prefetch("tests", RequestedTest.objects.select_related("panel"))
+    )
+    waiting = pages["review"].rows if "review" in pages else []
+    found = summaries(waiting)
+    counts = {
+        "review": nav.review,
+        "running": nav.running,
+        "attention": nav.attention,
+    }
+    return Worklist(
+        sections=[
+            Section(
+                name=name,
+                title=SECTIONS[name],
+                count=counts.get(name),
+                folded=not only,
+                page=Page(
+                    rows=[_row(request, now, found if name == "review" else {}) for request in page.rows],
+                    number=page.number,
+                    more=page.more,
+                    size=page.size,
+                ),
+            )
+            for name, page in pages.items()
+        ]
+    )
+
+
+def _row(request: LabRequest, now: datetime, found: dict[int, Summary]) -> Row:
+    open_states = (RequestState.ACCEPTED, RequestState.RUNNING, RequestState.PARTIAL)
+    usual = max(
+        (t.panel.usual_minutes for t in request.tests.all() if t.state in OPEN_TESTS), default=0
+    )
+    since = getattr(request, "waiting_since", None) or request.reviewed_at or request.requested_at
+    return Row(
+        request=request,
+        chip=state_chip(request, now),
+        next=next_step(request, now),
+        late=request.state in open_states and due_at(request, usual) < now,
+        since=since,
+        summary=found.get(request.pk),
+    )
+
+
+def _of(clinic: Clinic) -> QuerySet[Any]:
+    return LabRequest.objects.filter(clinic=clinic).select_related(
+        "patient__owner", "submission"
+    )
+
+
+def _review(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
+    """Critical first, then changed after review, then what waits longest."""
+    runs = TestRun.objects.filter(request=OuterRef("pk"), review_state__in=TO_REVIEW)
+    critical = Observation.objects.filter(
+        Q(flag_delivered__in=CRITICAL) | Q(flag_delivered="", flag_computed__in=CRITICAL),
+        # Flags that were set for another species are used for nothing.
+        Q(result__species=None) | Q(result__species=OuterRef("patient__species")),
+        current=True,
+        run__request=OuterRef("pk"),
+        run__review_state__in=TO_REVIEW,
+    )
+    since = (
+        LabResult.objects.filter(
+            current=True, run__request=OuterRef("pk"), run__review_state__in=TO_REVIEW
+        )
+        .order_by()
+        .values("run__request")
+        .annotate(first=Min("received_at"))
+        .values("first")
+    )
+    rows = (
+        _of(clinic)
+        .filter(Exists(runs))
+        .annotate(
+            is_critical=Exists(critical),
+            is_changed=Exists(runs.filter(review_state=ReviewState.CHANGED)),
+            waiting_since=Subquery(since),
+        )
+        .order_by("-is_critical", "-is_changed", "waiting_since", "pk")
+    )
+    return page_of(rows, number, size)
+
+
+def _running(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
+    """Late first. What is due when is a sum over two tables that SQLite can't order by, and no
+    clinic has many requests open: their dates are read, and then one page of them."""
+    open_requests = (
+        LabRequest.objects.filter(clinic=clinic)
+        .open()
+        .exclude(state=RequestState.NEEDS_ATTENTION)
+        .order_by()
+        .annotate(usual=Max("tests__panel__usual_minutes", filter=Q(tests__state__in=list(OPEN_TESTS))))
+        .values_list("pk", "requested_at", "usual")
+    )
+    due = sorted((at + timedelta(minutes=usual or 0), pk) for pk, at, usual in open_requests)
+    keys = [pk for _, pk in due][(number - 1) * size : number * size + 1]
+    found = {request.pk: request for request in _of(clinic).filter(pk__in=keys)}
+    rows = [found[pk] for pk in keys if pk in found]
+    return Page(rows=rows[:size], number=number, more=len(keys) > size, size=size)
+
+
+def _attention(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
+    rows = _of(clinic).filter(state=RequestState.NEEDS_ATTENTION)
+    return page_of(rows.order_by("requested_at", "pk"), number, size)
+
+
+def _recent(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
+    rows = _of(clinic).filter(reviewed_at__gte=timezone.now() - RECENT)
+    return page_of(rows.order_by("-reviewed_at", "-pk"), number, size)
+
+
+LOADERS = {
+    "review": _review,
+    "running": _running,
+    "attention": _attention,
+    "recent": _recent,
+}
+
+
+def version(clinic: Clinic, nav: Nav) -> str:
+    """Changes whenever the worklist does, and once a minute because ages do. One statement: the
+    newest change, from an index. A change that commits late, behind a newer one, shows with the next
+    minute at the latest."""
+    newest = (
+        LabRequest.objects.filter(clinic=clinic)
+        .order_by(F("updated_at").desc())
+        .values_list("updated_at", flat=True)
+        .first()
+    )
+    stamp = newest.timestamp() if newest else 0
+    return f"{stamp:.6f}-{nav.review}-{nav.running}-{nav.attention}-{timezone.now():%H%M}"

@@ -1,0 +1,95 @@
+// Keyboard, polling that rests while nobody looks, and forms that are sent once. No inline handlers:
+// the content security policy forbids them.
+(() => {
+  "use strict";
+  const $ = (selector) => document.querySelector(selector);
+  const rows = () => [...document.querySelectorAll("[data-row]")];
+  let chosen = null; // the address that the chosen row opens, which outlives a refresh of the list
+
+  const link = (row) => row && row.querySelector("a.open");
+  const choose = (row) => {
+    rows().forEach((other) => other.classList.toggle("sel", other === row));
+    chosen = row ? link(row)?.getAttribute("href") : null;
+    if (row) row.scrollIntoView({ block: "nearest" });
+  };
+  const step = (by) => {
+    const all = rows();
+    const at = all.findIndex((row) => row.classList.contains("sel"));
+    if (all.length) choose(all[Math.min(all.length - 1, Math.max(0, at < 0 ? (by > 0 ? 0 : all.length - 1) : at + by))]);
+  };
+  const open = () => { const row = $("[data-row].sel"); if (row) link(row)?.click(); return Boolean(row); };
+  const typing = (target) => target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
+  const keysOn = () => localStorage.getItem("single-keys") !== "off";
+  const help = () => { const dialog = $("#keys"); if (dialog) { dialog.querySelector("[data-keys-on]").checked = keysOn(); dialog.showModal(); } };
+  const go = (id) => { const tab = document.getElementById(id); if (tab) tab.click(); };
+
+  const actions = {
+    "/": () => { const field = $(".bigsearch input") || $("[data-search]"); if (field) { field.focus(); field.select(); } },
+    j: () => step(1), k: () => step(-1), Enter: open, "?": help,
+    o: () => { const order = $('[data-key="o"]'); if (order) order.click(); else location.assign("/requests/new/"); },
+    r: () => { const sign = $("#sign"); if (sign) { sign.scrollIntoView({ block: "end" }); sign.querySelector("button")?.focus(); } },
+    w: () => go("tab-worklist"), u: () => go("tab-unmatched"), p: () => go("tab-patients"),
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || $("dialog[open]")) return;
+    const target = event.target;
+    if (target.matches("[data-rows]") && /^(ArrowDown|ArrowUp|Enter)$/.test(event.key)) {
+      if (event.key === "Enter" ? open() : (step(event.key === "ArrowDown" ? 1 : -1), true)) event.preventDefault();
+      return;
+    }
+    if (typing(target)) { if (event.key === "Escape") target.blur(); return; }
+    if (event.key === "Enter" && target !== document.body && target.id !== "main") return;
+    if (event.key !== "Enter" && !keysOn()) return;
+    // A page may have keys of its own; what they took is not taken twice.
+    const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (action && action() !== false) event.preventDefault();
+  });
+
+  document.addEventListener("click", (event) => {
+    const menu = $(".menu[open]");
+    if (menu && !menu.contains(event.target)) menu.open = false;
+    if (event.target.closest("[data-help]")) { if (menu) menu.open = false; help(); return; }
+    const row = event.target.closest("tr[data-row]");
+    if (row && !event.target.closest("a, button, input, label, summary") && !String(getSelection())) link(row)?.click();
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-keys-on]")) localStorage.setItem("single-keys", event.target.checked ? "on" : "off");
+  });
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("[data-once]")) return;
+    if (event.target.dataset.sent) { event.preventDefault(); return; }
+    event.target.dataset.sent = "1";
+    event.target.querySelectorAll("button").forEach((button) => { button.disabled = true; });
+  });
+  // Back from the next page: the form may be sent again.
+  window.addEventListener("pageshow", () => document.querySelectorAll("[data-once]").forEach((form) => {
+    delete form.dataset.sent;
+    form.querySelectorAll("button").forEach((button) => { button.disabled = false; });
+  }));
+
+  const polls = (event) => event.target instanceof Element && event.target.matches("[data-poll]");
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (!polls(event)) return;
+    const busy = event.target.querySelector("details.cancel[open], details.versions[open]") || event.target.querySelector("form[data-sent]");
+    if (document.hidden || busy) event.preventDefault();
+  });
+  // What a person has opened stays open when the part is replaced.
+  let opened = [];
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    opened = [...event.target.querySelectorAll?.("details[open] > summary") ?? []].map((summary) => summary.textContent.trim().slice(0, 12));
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    document.querySelectorAll("#live details > summary").forEach((summary) => {
+      if (opened.includes(summary.textContent.trim().slice(0, 12))) summary.parentElement.open = true;
+    });
+    const row = chosen && rows().find((other) => link(other)?.getAttribute("href") === chosen);
+    if (row) row.classList.add("sel");
+  });
+  const connection = (lost) => { const bar = $("#offline"); if (bar) bar.hidden = !lost; };
+  ["htmx:sendError", "htmx:timeout"].forEach((name) => document.addEventListener(name, () => connection(true)));
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const status = event.detail.xhr?.status ?? 0;
+    if (status >= 500) connection(true); else if (status > 0) connection(false);
+  });
+})();

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from labs.models import Patient
+from labs.queries import words
+from labs.queries.nav import Nav, nav
+
+PLACES = {
+    "worklist": {"worklist", "request", "new_request"},
+    "unmatched": {"unmatched", "match", "unmatched_history"},
+    "patients": {"patients", "patient", "edit_patient", "new_patient"},
+    "messages": {"messages", "message"},
+}
+
+register = template.Library()
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+SHAPES = {
+    "low": "▼",
+    "critlow": "◆▼",
+    "high": "▲",
+    "crithigh": "◆▲",
+    "abnormal": "●",
+    "unknown": "?",
+}
+
+
+@register.simple_tag
+def lab_nav(request: Any) -> Nav | None:
+    """The counts of the navigation; one statement, unless the view has them already. None where
+    nobody is signed in to a clinic."""
+    clinic = getattr(request, "clinic", None)
+    if clinic is None:
+        return None
+    return getattr(request, "nav", None) or nav(clinic)
+
+
+@register.simple_tag
+def lab_current(request: Any) -> str:
+    """Which entry of the navigation the page belongs to."""
+    name = request.resolver_match.url_name if request.resolver_match else ""
+    if name == "nav":
+        return str(request.GET.get("current", ""))
+    if name == "worklist" and request.GET.get("show") == "attention":
+        return "attention"
+    return next((entry for entry, names in PLACES.items() if name in names), "")
+
+
+@register.filter
+def clock(at: datetime | None) -> SafeString | str:
+    """A time in the clinic's zone, short, with the exact one behind it."""
+    if at is None:
+        return ""
+    local = timezone.localtime(at)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(timespec="seconds"),
+        f"{local:%Y-%m-%d %H:%M:%S %Z}",
+        words.clock(at),
+    )
+
+
+@register.filter
+def day(at: date | datetime | None) -> str:
+    """`21 Nov 2025`, without the year where it is this one."""
+    if at is None:
+        return ""
+    on = timezone.localtime(at).date() if isinstance(at, datetime) else at
+    return f"{on.day} {on:%b}" if on.year == timezone.localdate().year else f"{on.day} {on:%b %Y}"
+
+
+@register.filter
+def ago(at: datetime | None) -> str:
+    """`26 min`, `3 h 05`, `2 days`."""
+    return words.duration(timezone.now() - at) if at else ""
+
+
+@register.filter
+def age_of(patient: Patient) -> str:
+    return patient.age_words(timezone.localdate())
+
+
+@register.filter
+def kg(value: Decimal | None) -> str:
+    """`31.4`; nothing is rounded."""
+    return f"{value.normalize():f}" if value is not None else ""
+
+
+@register.filter
+def unit(text: str) -> str:
+    """`10^3/uL` as `10³/µL`; only the signs change, never the unit."""
+    head, caret, tail = text.partition("^")
+    if caret:
+        digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+        text = head + digits.translate(SUPERSCRIPTS) + tail[len(digits) :]
+    return text.replace("uL", "µL").replace("umol", "µmol").replace("ug/", "µg/")
+
+
+@register.filter
+def shape(name: str) -> str:
+    """The sign before a flag's word."""
+    return SHAPES.get(name, "")
+
+
+@register.simple_tag(takes_context=True)
+def query(context: Any, **changes: Any) -> str:
+    """The page's own address with these parameters changed; an empty one is left out."""
+    given = context["request"].GET.dict() | changes
+    kept = {key: value for key, value in given.items() if value not in ("", None) and key != "v"}
+    return f"?{urlencode(kept)}"

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from django.urls import include, path
+
+from labs.views import (
+    attachments,
+    home,
+    matching,
+    messages,
+    ordering,
+    patients,
+    requests,
+    session,
+    unmatched,
+)
+
+app_name = "labs"
+
+urlpatterns = [
+    path("", home.worklist, name="worklist"),
+    path("nav/", home.navigation, name="nav"),
+    path("login/", session.login, name="login"),
+    path("logout/", session.logout, name="logout"),
+    path("clinic/", session.clinic, name="clinic"),
+    path("search/", patients.find, name="find"),
+    path("patients/", patients.index, name="patients"),
+    path("patients/new/", patients.new, name="new_patient"),
+    path("patients/<uuid:uuid>/", patients.page, name="patient"),
+    path("patients/<uuid:uuid>/edit/", patients.edit, name="edit_patient"),
+    path("requests/new/", ordering.new, name="new_request"),
+    path("requests/new/patients/", ordering.typeahead, name="typeahead"),
+    path("requests/<str:lab_report_id>/", requests.page, name="request"),
+    path("requests/<str:lab_report_id>/sign/", requests.sign, name="sign"),
+    path("requests/<str:lab_report_id>/cancel/", requests.cancel, name="cancel"),
+    path("requests/<str:lab_report_id>/resubmit/", requests.resubmit, name="resubmit"),
+    path("attachments/<uuid:uuid>/", attachments.attachment, name="attachment"),
+    path("unmatched/", unmatched.index, name="unmatched"),
+    path("unmatched/", include(matching.patterns())),
+    path("unmatched/<uuid:uuid>/history/", unmatched.history, name="unmatched_history"),
+    path("messages/", messages.index, name="messages"),
+    path("messages/<str:receipt_id>/", messages.page, name="message"),
+    path("messages/<str:receipt_id>/body/", messages.body, name="message_body"),
+]

@@ -1,0 +1,107 @@
+"""Who is asking, and for which clinic. Every view of the staff site goes through `staff_required`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from labs.models import Clinic, Membership
+from labs.queries.nav import Nav
+from labs.roles import RIGHTS
+
+P = ParamSpec("P")
+Row = TypeVar("Row", bound=Model)
+ACTIVE_CLINIC = "clinic"  # the session's key; its value is a clinic's public id
+
+
+class StaffRequest(HttpRequest):
+    """A request of a person who works at `clinic`: what `staff_required` makes of a request."""
+
+    user: User
+    htmx: HtmxDetails
+    clinic: Clinic
+    memberships: list[Membership]
+    rights: frozenset[str]
+    nav: Nav  # where the view has counted already
+
+
+def staff_required(
+    view: Callable[Concatenate[StaffRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Only for people who work at a clinic; the clinic is the session's, else the first of theirs,
+    and times are shown in its zone. Costs one query beyond session and user."""
+
+    @wraps(view)
+    def wrapper(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return _to_login(request)
+        request.memberships = list(
+            Membership.objects.for_user(request.user)
+            .filter(user=request.user)
+            .select_related("clinic")
+            .order_by("clinic__name", "pk")
+        )
+        if not request.memberships:
+            return render(request, "labs/no_clinic.html", status=403)
+        chosen = request.session.get(ACTIVE_CLINIC)
+        _enter(
+            request,
+            next(
+                (m for m in request.memberships if m.clinic.public_id == chosen),
+                request.memberships[0],
+            ),
+        )
+        with timezone.override(request.clinic.zone):
+            return view(request, *args, **kwargs)
+
+    return wrapper
+
+
+def right_required(request: StaffRequest, right: str, sentence: str) -> None:
+    """Raises PermissionDenied with a sentence for the person."""
+    if right not in request.rights:
+        raise PermissionDenied(sentence)
+
+
+def load(request: StaffRequest, rows: QuerySet[Row], **lookup: Any) -> Row:
+    """That row of one of the person's clinics, or 404: another clinic's is missing like one that
+    never was. Where it belongs to another clinic of theirs, the page is shown as that clinic's.
+
+    `rows` is a queryset already narrowed by `for_user`.
+    """
+    row = get_object_or_404(rows, **lookup)
+    clinic_id = getattr(row, "clinic_id", request.clinic.pk)
+    if clinic_id != request.clinic.pk:
+        _enter(request, next(m for m in request.memberships if m.clinic_id == clinic_id))
+        timezone.activate(request.clinic.zone)
+    return row
+
+
+def _enter(request: StaffRequest, membership: Membership) -> None:
+    request.clinic = membership.clinic
+    request.rights = frozenset(
+        right for right, roles in RIGHTS.items() if membership.role in roles
+    )
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    # A part of a page must not be replaced by the sign-in form: the whole page goes there.
+    htmx: HtmxDetails = request.htmx  # type: ignore[attr-defined]
+    if not htmx:
+        return redirect_to_login(request.get_full_path())
+    page = urlsplit(htmx.current_url_abs_path or "/")
+    return HttpResponseClientRedirect(
+        redirect_to_login(page.path + (f"?{page.query}" if page.query else "")).url
+    )

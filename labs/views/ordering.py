@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from labs.errors import LabError
+from labs.forms import RequestForm
+from labs.models import Patient
+from labs.queries import ordering as queries
+from labs.queries.patients import search, with_weight
+from labs.services import ordering
+from labs.views.access import StaffRequest, load, staff_required
+
+HITS = 8
+
+
+@require_http_methods(["GET", "POST"])
+@staff_required
+def new(request: StaffRequest) -> HttpResponse:
+    """Order tests: first the patient, then the rest on one page."""
+    uuid = request.POST.get("patient") or request.GET.get("patient")
+    if not uuid:
+        return render(request, "labs/choose_patient.html", _hits(request))
+    patient = load(
+        request,
+        with_weight(Patient.objects.for_user(request.user).select_related("owner", "clinic")),
+        uuid=_uuid(uuid),
+    )
+    tiles = queries.tiles(patient)
+    form = RequestForm(
+        request.POST or None, panels=tiles.panels, user=request.user, clinic=request.clinic
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            placed = ordering.place_request(
+                acting_user=request.user, patient=patient, **form.order()
+            )
+        except LabError as error:
+            form.add_error(None, error.message)
+        else:
+            return redirect("labs:request", lab_report_id=placed.lab_report_id)
+    context = {"form": form, "patient": patient, "tiles": tiles}
+    return render(request, "labs/new_request.html", context, status=422 if form.errors else 200)
+
+
+@require_GET
+@staff_required
+def typeahead(request: StaffRequest) -> HttpResponse:
+    """The patients that fit what was typed so far."""
+    return render(request, "labs/choose_patient_hits.html", _hits(request))
+
+
+def _hits(request: StaffRequest) -> dict[str, object]:
+    text = request.GET.get("q", "").strip()
+    rows = Patient.objects.for_user(request.user).filter(clinic=request.clinic)
+    if not text:
+        return {"hits": queries.recent_patients(request.clinic, rows, HITS), "text": ""}
+    return {"hits": search(rows.filter(deceased=False), text, 1, HITS).rows, "text": text}
+
+
+def _uuid(text: str) -> str:
+    from uuid import UUID
+
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return str(UUID(int=0))

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_GET, require_http_methods
+
+from labs.errors import LabError
+from labs.forms import PatientForm
+from labs.models import LabRequest, Patient
+from labs.queries.paging import page_number
+from labs.queries.patients import patient_page, search, with_weight
+from labs.views.access import StaffRequest, load, staff_required
+
+
+@require_GET
+@staff_required
+def index(request: StaffRequest) -> HttpResponse:
+    text = request.GET.get("q", "").strip()
+    rows = Patient.objects.for_user(request.user).filter(clinic=request.clinic)
+    context = {"page": search(rows, text, page_number(request.GET.get("page"))), "text": text}
+    template = "labs/patients_live.html" if request.htmx else "labs/patients.html"
+    return render(request, template, context)
+
+
+@require_GET
+@staff_required
+def find(request: StaffRequest) -> HttpResponse:
+    """The search field of every page: a request's id or a patient's own id opens it, and anything
+    else is looked for among the patients. A scanned code only ever searches."""
+    text = request.GET.get("q", "").strip()
+    found = (
+        LabRequest.objects.for_user(request.user).filter(lab_report_id__iexact=text).first()
+        if text
+        else None
+    )
+    if found is not None:
+        return redirect("labs:request", lab_report_id=found.lab_report_id)
+    return redirect(f"{reverse('labs:patients')}?{urlencode({'q': text})}")
+
+
+@require_GET
+@staff_required
+def page(request: StaffRequest, uuid: UUID) -> HttpResponse:
+    patient = load(
+        request,
+        with_weight(Patient.objects.for_user(request.user).select_related("owner", "clinic")),
+        uuid=uuid,
+    )
+    shown = patient_page(patient, page_number(request.GET.get("page")))
+    return render(request, "labs/patient.html", {"page": shown, "patient": patient})
+
+
+@require_http_methods(["GET", "POST"])
+@staff_required
+def new(request: StaffRequest) -> HttpResponse:
+    form = PatientForm(request.POST or None, initial={"name": request.GET.get("name", "")})
+    if request.method == "POST" and form.is_valid():
+        try:
+            patient = form.create(request.user, request.clinic)
+        except LabError as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, f"{patient} was added.")
+            return redirect("labs:patient", uuid=patient.uuid)
+    context = {"form": form, "patient": None}
+    return render(request, "labs/edit_patient.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@staff_required
+def edit(request: StaffRequest, uuid: UUID) -> HttpResponse:
+    patient = load(
+        request,
+        with_weight(Patient.objects.for_user(request.user).select_related("owner", "clinic")),
+        uuid=uuid,
+    )
+    form = PatientForm(request.POST or None, patient=patient)
+    if request.method == "POST" and form.is_valid():
+        try:
+            form.update(request.user, patient)
+        except LabError as error:
+            form.add_error(None, error.message)
+        else:
+            messages.success(request, f"{patient} was changed.")
+            return redirect("labs:patient", uuid=patient.uuid)
+    context = {"form": form, "patient": patient}
+    return render(request, "labs/edit_patient.html", context, status=422 if form.errors else 200)

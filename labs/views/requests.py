@@ -1,0 +1,97 @@
+"""The page of one request, and what a person may do there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from labs.errors import LabError
+from labs.models import LabRequest
+from labs.queries.request_page import head, heads, request_page
+from labs.services import ordering, review, submissions
+from labs.views.access import StaffRequest, load, staff_required
+from labs.views.polling import unchanged
+
+
+@require_GET
+@staff_required
+def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
+    if request.htmx and request.GET.get("v"):
+        # The question that is asked every few seconds, answered by one row.
+        light = load(request, LabRequest.objects.for_user(request.user), lab_report_id=lab_report_id)
+        if unchanged(request, head(light)):
+            return HttpResponse(status=204)
+    lab_request = load(request, heads().for_user(request.user), lab_report_id=lab_report_id)
+    shown = request_page(lab_request)
+    context = {
+        "page": shown,
+        "lab_request": lab_request,
+        "patient": lab_request.patient,
+        # In a page that was open while something came, signing is a second, different button.
+        "moved_on": request.htmx
+        and request.GET.get("v", "").partition("-")[0] != str(lab_request.version),
+    }
+    template = "labs/request_live.html" if request.htmx else "labs/request.html"
+    return render(request, template, context)
+
+
+@require_POST
+@staff_required
+def sign(request: StaffRequest, lab_report_id: str) -> HttpResponse:
+    def act(lab_request: LabRequest) -> str:
+        signed = review.sign(
+            acting_user=request.user,
+            request=lab_request,
+            expected_version=_number(request.POST.get("version", "")),
+            note=request.POST.get("note", "").strip(),
+        )
+        return f"Signed: {signed} {'result' if signed == 1 else 'results'}."
+
+    return _act(request, lab_report_id, act)
+
+
+@require_POST
+@staff_required
+def cancel(request: StaffRequest, lab_report_id: str) -> HttpResponse:
+    def act(lab_request: LabRequest) -> str:
+        ordering.cancel_request(
+            acting_user=request.user,
+            request=lab_request,
+            reason=request.POST.get("reason", "").strip(),
+        )
+        return "Cancelled here. If the analyzer already has it, remove it there too."
+
+    return _act(request, lab_report_id, act)
+
+
+@require_POST
+@staff_required
+def resubmit(request: StaffRequest, lab_report_id: str) -> HttpResponse:
+    def act(lab_request: LabRequest) -> str:
+        submissions.resubmit(acting_user=request.user, submission=lab_request.submission)
+        return "The order is sent again, under the same id."
+
+    return _act(request, lab_report_id, act)
+
+
+def _act(
+    request: StaffRequest, lab_report_id: str, act: Callable[[LabRequest], str]
+) -> HttpResponse:
+    lab_request = load(
+        request,
+        LabRequest.objects.for_user(request.user).select_related("clinic", "patient", "submission"),
+        lab_report_id=lab_report_id,
+    )
+    try:
+        messages.success(request, act(lab_request))
+    except LabError as error:
+        messages.error(request, error.message)
+    return redirect("labs:request", lab_report_id=lab_report_id)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else -1

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from labs.models import UnmatchedResult
+from labs.queries import events
+from labs.queries import unmatched as queries
+from labs.queries.paging import page_number
+from labs.views.access import StaffRequest, load, staff_required
+from labs.views.polling import unchanged
+
+
+@require_GET
+@staff_required
+def index(request: StaffRequest) -> HttpResponse:
+    version = queries.version(request.clinic)
+    if unchanged(request, version):
+        return HttpResponse(status=204)
+    state = request.GET.get("state", "waiting")
+    state = state if state in queries.STATES else "waiting"
+    context = {
+        "queue": queries.queue(request.clinic, state, page_number(request.GET.get("page"))),
+        "states": queries.STATES,
+        "version": version,
+    }
+    template = "labs/unmatched_live.html" if request.htmx else "labs/unmatched.html"
+    return render(request, template, context)
+
+
+@require_GET
+@staff_required
+def history(request: StaffRequest, uuid: UUID) -> HttpResponse:
+    """Who did what with this result, and the messages that it came in."""
+    unmatched = load(
+        request,
+        UnmatchedResult.objects.for_user(request.user).select_related("suggested_request", "held_by"),
+        uuid=uuid,
+    )
+    context = {
+        "unmatched": unmatched,
+        "events": events.of_unmatched(unmatched),
+        "messages_in": unmatched.messages.defer("raw", "reply").order_by("pk"),
+    }
+    return render(request, "labs/unmatched_history.html", context)
