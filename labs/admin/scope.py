@@ -146,6 +146,12 @@ class ClinicScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return (*fields, "clinic")
         return fields
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """The clinic is a column only for whoever has several."""
+        columns = super().get_list_display(request)
+        several = len(self._clinics(request)) > 1
+        return [name for name in columns if several or name != "clinic"]
+
     def get_list_filter(self, request: HttpRequest) -> Any:
         filters = tuple(super().get_list_filter(request))
         if self.clinic_path == "clinic" and len(self._clinics(request)) > 1:

@@ -46,8 +46,13 @@ class UnmatchedResultAdmin(ReadOnlyAdmin):
     list_display = ("typed_name", "typed_owner", "tests", "reason", "state", "waiting", "clinic")
     list_select_related = ("clinic",)
     list_filter = (StateFilter, "reason")
-    search_fields = ("external_id", "message_id")
-    search_help_text = "The laboratory's report id or message id"
+    search_fields = (
+        "typed__patient_name__icontains",
+        "typed__owner_last_name__icontains",
+        "external_id",
+        "message_id",
+    )
+    search_help_text = "Name or owner as typed, the laboratory's report id or message id"
 
     @admin.display(description="Name as typed")
     def typed_name(self, obj: UnmatchedResult) -> str:
@@ -67,6 +72,9 @@ class UnmatchedResultAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("runs")
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Unmatched results"})
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Queue

@@ -74,8 +74,18 @@ class Comparison:
 
     @property
     def serious(self) -> list[str]:
-        """Labels of the contradictions for which the animal's name must be typed."""
-        return [f.label for f in self.fields if f.sign == CONFLICT and f.key in SERIOUS]
+        """Keys of the contradictions for which the animal's name must be typed."""
+        return [f.key for f in self.fields if f.sign == CONFLICT and f.key in SERIOUS]
+
+    @property
+    def serious_words(self) -> str:
+        """Those as one or two sentences: `Species and sex differ. Recorded as deceased.`"""
+        differ = [key for key in self.serious if key != "deceased"]
+        words = " and ".join(differ).capitalize()
+        sentences = [f"{words} differ{'s' * (len(differ) == 1)}."] if differ else []
+        if "deceased" in self.serious:
+            sentences.append("Recorded as deceased.")
+        return " ".join(sentences)
 
     def as_json(self) -> dict[str, Any]:
         return {"comparison": VERSION, "points": self.points} | {

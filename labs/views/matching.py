@@ -203,10 +203,9 @@ def _attach(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> 
     if post.get("seen", "") != candidate.seen_key:
         raise Stale(f"The record of {patient} changed while you were looking at it.")
     if candidate.must_type_name and plain(post.get("typed_name", "")) != plain(patient.name):
-        against = " and ".join(candidate.comparison.serious).lower()
         raise InvalidInput(
-            f"What was typed contradicts the record in {against}. Type the animal's name, "
-            f"{patient.name}, to attach it all the same."
+            f"{candidate.comparison.serious_words} Type the animal's name, {patient.name}, to "
+            "attach it all the same."
         )
     matching.match(
         acting_user=user,
@@ -291,7 +290,8 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "runs": shown,
         "lines": lines,
         "cards": [(c, _cells(c, keys)) for c in found[:CARDS]],
-        "empty_cards": range(CARDS - len(found[:CARDS])),
+        "columns": max(1, len(found[:CARDS])),
+        "leads": bool(found) and _leads(found),
         "further": found[CARDS:],
         "readings": readings[:5],
         "more_readings": max(0, len(readings) - 5),
@@ -307,6 +307,12 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "dismissals": DISMISSALS,
         "other": OTHER,
     }
+
+
+def _leads(found: list[Candidate]) -> bool:
+    """Whether the first one stands out, so that its button may: a tie is shown as a tie."""
+    points = [candidate.comparison.points for candidate in found]
+    return points[0] > 0 and (len(points) == 1 or points[0] > max(points[1:]))
 
 
 def _cells(candidate: Candidate, keys: list[str]) -> list[Any]:

@@ -1,11 +1,12 @@
-// Keys of the matching screen. They only ever move the focus or follow a link: what writes is the
-// button that has the focus, and Enter presses it. A barcode scanner types like a keyboard and ends
-// with Enter, so a burst of keys is taken for a scan and only ever searches.
+// Keys of the matching screen. They only move the focus or follow a link: what writes is the button
+// that has the focus, and Enter presses it. A barcode scanner types like a keyboard and ends with
+// Enter, so keys that come faster than anybody types are a scan, and a scan only ever searches.
 (() => {
+  "use strict";
   const page = document.querySelector(".match");
   if (!page) return;
   page.classList.add("m-js");
-  const BURST = 45; // milliseconds between two keys; nobody types that fast, every scanner does
+  const BURST = 45; // milliseconds between two keys
   let keys = "", last = 0, timer = 0;
 
   const focus = (selector) => {
@@ -16,41 +17,52 @@
     element.scrollIntoView({ block: "nearest" });
     return true;
   };
+  const follow = (key) => {
+    const link = page.querySelector(`[data-key="${key}"]`);
+    link?.click();
+    return Boolean(link);
+  };
   const choose = (number) =>
     focus(`#card-${number} [name=typed_name]`) || focus(`#card-${number} .m-attach`);
-
-  const act = (key) => {
-    if (/^[1-3]$/.test(key)) return choose(key);
-    if (key === "n") return focus("#none");
-    if (key === "s") return focus("#find");
-    if (key === "h") return focus("#hold");
-    if (key === "u") return focus("#reason");
-    page.querySelector(`[data-key="${CSS.escape(key)}"]`)?.click();
+  const actions = {
+    1: () => choose(1), 2: () => choose(2), 3: () => choose(3),
+    n: () => focus("#none"), s: () => focus("#find"), h: () => focus("#hold"), u: () => focus("#reason"),
+    j: () => follow("j"), k: () => follow("k"),
   };
+
   const settle = () => {
     const typed = keys;
     keys = "";
-    if (typed.length === 1) return act(typed.toLowerCase());
-    const box = page.querySelector("#find");
-    if (!box || !typed) return;
-    box.value = typed;
-    box.focus();
-    box.dispatchEvent(new Event("input", { bubbles: true }));
+    if (typed.length > 1) {
+      const box = page.querySelector("#find");
+      if (!box) return;
+      box.value = typed;
+      box.focus();
+      box.dispatchEvent(new Event("input", { bubbles: true }));
+    } else if (!actions[typed.toLowerCase()]?.()) {
+      // No key of this page: the site around it may know it. It was kept back until it was
+      // known to be no scan.
+      document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: typed, bubbles: true, cancelable: true }));
+    }
   };
 
+  // Before the site's own listener, which would act on the first key of a scan.
   document.addEventListener("keydown", (event) => {
+    if (!event.isTrusted || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (document.querySelector("dialog[open]")) return;
     const now = performance.now();
     const quick = now - last < BURST;
     last = now;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const inField = event.target.closest?.("input:not([type=radio]), select, textarea");
-    if (event.key === "Escape" && inField) return inField.blur();
     if (event.key === "Enter" && (quick || keys)) return event.preventDefault();
-    if (inField || event.key.length !== 1 || event.key === " ") return;
+    const field = event.target.closest?.("input:not([type=radio]), select, textarea");
+    if (field && event.key === "Escape") field.blur();
+    if (field || event.key.length !== 1 || event.key === " ") return;
+    if (localStorage.getItem("single-keys") === "off") return;
+    event.preventDefault();
     keys += event.key;
     clearTimeout(timer);
     timer = setTimeout(settle, BURST);
-  });
+  }, true);
 
   page.querySelector(".m-problem")?.focus();
 })();
