@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,5 +101,19 @@ def encryption_keys(**_: Any) -> list[CheckMessage]:
             hint="Make one: python -c 'from cryptography.fernet import Fernet; "
             "print(Fernet.generate_key().decode())'",
             id="pims.E005",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def failpoint_armed(**_: Any) -> list[CheckMessage]:
+    """E006: with it processes kill themselves, for the tests in tests/faults."""
+    if not os.environ.get("FAILPOINT"):
+        return []
+    return [
+        Error(
+            "FAILPOINT is set: this process would end itself in the middle of its work.",
+            hint="Take FAILPOINT out of the environment; it is for the project's own tests.",
+            id="pims.E006",
         )
     ]

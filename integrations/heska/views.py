@@ -33,6 +33,7 @@ from integrations.heska.conf import VENDOR
 from integrations.heska.models import Connection
 from integrations.heska.permissions import BearerAuthentication, MayPostResults
 from integrations.heska.wire import strict
+from labs.failpoints import failpoint
 from labs.models import Clinic, LabRequest, Message
 from labs.services import journal
 
@@ -129,6 +130,7 @@ class IntakeView(APIView):
         inbound_client = sender(request).inbound
         clinic = inbound_client.clinic or named
         body, size = _read(request._request)
+        failpoint("received")
         message, new = journal.receive(
             vendor=VENDOR,
             clinic=clinic,
@@ -170,6 +172,7 @@ class IntakeView(APIView):
             # The bytes are committed: whatever happened since, they are ours now.
             log.exception("Filing %s failed", message.receipt_id)
             receipts = [services.Receipt(receipt_id=message.receipt_id, status="Received")]
+        failpoint("answering")
         stored = all(receipt.status == "Stored" for receipt in receipts)
         bodies = [{"ReceiptId": r.receipt_id, "Status": r.status} for r in receipts]
         if message.parts.exists():

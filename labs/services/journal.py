@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from labs import vendors
+from labs.failpoints import failpoint
 from labs.models import Clinic, Message, MessageState
 
 log = logging.getLogger(__name__)
@@ -48,12 +49,14 @@ def receive(
                 raw=raw,
                 declared_size=declared_size,
             )
+            failpoint("stored")
     except IntegrityError:
         with transaction.atomic(durable=True):
             Message.objects.filter(dedupe_key=key).update(
                 redeliveries=F("redeliveries") + 1, last_seen_at=timezone.now()
             )
         return Message.objects.get(dedupe_key=key), False
+    failpoint("committed")
     return message, True
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from labs.failpoints import failpoint
 from labs.models import (
     Attachment,
     LabRequest,
@@ -101,6 +102,8 @@ def file_report(
             f"The {name} was too long and is shown cut." for name in fit(message)
         ]
         message.save()
+        failpoint("filed, not committed")
+    failpoint("filed")
     return filed
 
 

@@ -91,3 +91,9 @@ def test_e005_encryption_keys(production: Settings, keys: list[str]) -> None:
     production.FIELD_ENCRYPTION_KEYS = keys
 
     assert ids() == {"pims.E005"}
+
+
+def test_e006_fail_point(production: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILPOINT", "committed")
+
+    assert deploy_ids() == {"pims.E006"}
