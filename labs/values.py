@@ -189,7 +189,7 @@ def compute_flag(
         return "L"
     if bounds.high and not below and _over(number, Decimal(bounds.high), value.qualifier):
         return "H"
-    # `<0.5` against `<15` is surely within; against 0.1-15, or with a critical limit, it may be low.
+    # `<0.5` against `<15` is surely within; against 0.1-15 or a critical limit it may not be.
     if below:
         low_is_open = not bounds.low and not critical_low
         return "N" if low_is_open and number <= Decimal(bounds.high) else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from datetime import datetime, tzinfo
+import html
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from integrations.heska.wire.reader import Account, Reader, normal
@@ -23,6 +24,9 @@ from labs.values import read_number
 
 MAX_NODES = 20_000
 MAX_ROWS = 2_000
+MAX_MESSAGES = 1_000  # in one array
+SIGNS = ("<", ">", "<=", ">=", "≤", "≥")
+FIRST_YEAR, LAST_YEAR = 1900, 9000
 WRAPPERS = ("results", "labreports")
 
 
@@ -59,12 +63,12 @@ def report(value: Any, zone: tzinfo) -> Report:
         status = _status(top, "")
         identity = _identity(top)
         read = Report(
-            message_id=top.text("MessageId"),
+            message_id=top.typed("MessageId"),
             lab_report_id=top.text("LabReportId"),
             external_id=top.text("HeskaReportId"),
             version=top.number("ReportVersion") or 0,
             status=status,
-            reported_at=_time(top.text("ReportedAt"), zone),
+            reported_at=_moment(top, "ReportedAt", zone),
             identity=identity,
             correction_reason=top.text("CorrectionReason"),
             comments=top.texts("Comments"),
@@ -101,26 +105,32 @@ def _identity(top: Reader) -> Identity | None:
         return None
     empty = Reader({}, "", top.account)
     with patient or empty as p, client or empty as c, doctor or empty as d:
-        species, sex = p.text("Species"), p.text("Sex")
-        first, last = d.text("FirstName"), d.text("LastName")
+        # As typed at the analyzer, with every space: it is what a person has to judge by.
+        species, sex = p.typed("Species"), p.typed("Sex")
+        first, last, full = d.text("FirstName"), d.text("LastName"), d.typed("Name")
+        if full:
+            d.keep("FirstName", "LastName")
+        birth_date = p.typed("DateOfBirth")
+        if not _date(birth_date):
+            p.keep("DateOfBirth")
         return Identity(
             animal=patient is not None,
-            patient_id=p.text("PatientId"),
-            patient_name=p.text("Name"),
+            patient_id=p.typed("PatientId"),
+            patient_name=p.typed("Name"),
             species=species,
             species_code=SPECIES_IN.get(words(species), ""),
-            breed=p.text("Breed"),
+            breed=p.typed("Breed"),
             sex=sex,
             sex_code=SEX_IN.get(words(sex), ""),
-            birth_date=_date(p.text("DateOfBirth")),
-            age=p.text("Age"),
-            weight=p.text("Weight"),
-            weight_unit=p.text("WeightUnit"),
-            microchip=p.text("MicrochipNumber"),
-            owner_id=c.text("ClientId"),
-            owner_first_name=c.text("FirstName"),
-            owner_last_name=c.text("LastName"),
-            doctor=d.text("Name") or ", ".join(part for part in (last, first) if part),
+            birth_date=_date(birth_date),
+            age=p.typed("Age"),
+            weight=p.typed("Weight"),
+            weight_unit=p.typed("WeightUnit"),
+            microchip=p.typed("MicrochipNumber"),
+            owner_id=c.typed("ClientId"),
+            owner_first_name=c.typed("FirstName"),
+            owner_last_name=c.typed("LastName"),
+            doctor=full or ", ".join(part for part in (last, first) if part),
         )
 
 
@@ -132,14 +142,18 @@ def _run(test: Reader, message_status: str, zone: tzinfo, position: int) -> Run:
         with analyzer:
             kind, model = analyzer.text("Type"), analyzer.text("Model")
             serial, name = analyzer.text("SerialNumber"), analyzer.text("Name")
+            category = test.text("Category") or kind
+            if kind != category:
+                analyzer.keep("Type")
         test_name = test.text("TestName")
-        key = test.text("TestRunId") or "|".join((code or test_name, serial, run_at_text))
+        # Compared as it is: two ids that differ in a space are two runs.
+        key = test.typed("TestRunId") or "|".join((code or test_name, serial, run_at_text))
         return Run(
             key=key if key.strip("|") else f"part {position}",
             test_request_id=test.text("TestRequestId"),
             test_code=code,
             test_name=test_name,
-            category=test.text("Category") or kind,
+            category=category,
             status=_status(test, message_status),
             run_at=_time(run_at_text, zone),
             run_at_text=run_at_text,
@@ -160,15 +174,33 @@ def _row(row: Reader) -> Row:
         range_kind = row.word("ReferenceType", RANGE_KIND_IN)
         reason = row.text("NotReportedReason")
         number = read_number((value or "").lstrip("<>=≤≥ "))
-        for name, known in (("NumericValue", number), ("Qualifier", None)):
-            row.redundant(name, _said(value, known))
+        row.redundant("NumericValue", _said(value, number))
+        sign = html.unescape(row.text("Qualifier"))
+        if sign and sign == html.unescape(_said(value, None)):
+            pass  # it is in the value too
+        elif sign in SIGNS and value is not None and read_number(value) is not None:
+            # The value alone would be read as just that number.
+            value = f"{sign} {value}"
+            row.account.warnings.append("Qualifier came apart from its value; it was put to it.")
+        else:
+            row.keep("Qualifier")
+        if reason and words(reason) not in REASON_IN:
+            row.keep("NotReportedReason")
+        value_type = row.word("ValueType", VALUE_TYPE_IN)
+        known_reason = REASON_IN.get(words(reason), words(reason)[:32])
+        if (
+            value_type == "not_reported"
+            and not known_reason
+            and read_number(value or "") is not None
+        ):
+            known_reason = "missing"  # else the number would be read as one that was measured
         return Row(
             sequence=row.text("Sequence"),
             code=row.text("AnalyteCode"),
             name=row.text("AnalyteName"),
             value=value,
             literal=literal,
-            attachment=row.word("ValueType", VALUE_TYPE_IN) == "attachment" or bool(files),
+            attachment=value_type == "attachment" or bool(files),
             unit=row.text("Units"),
             low=row.text("ReferenceLow"),
             high=row.text("ReferenceHigh"),
@@ -177,7 +209,7 @@ def _row(row: Reader) -> Row:
             critical_low=row.text("CriticalLow"),
             critical_high=row.text("CriticalHigh"),
             flag=row.text("AbnormalFlag"),
-            not_reported_reason=REASON_IN.get(words(reason), words(reason)[:32]),
+            not_reported_reason=known_reason,
             status=row.word("Status", STATUS_IN) or "",
             comments=row.texts("Comments"),
             attachment_ids=files,
@@ -201,14 +233,17 @@ def _file(attachment: Reader) -> File:
         size, sha256 = attachment.text("SizeBytes"), attachment.text("Sha256")
         warnings = []
         try:
-            content = base64.b64decode(data, validate=True)
+            # Lines of 76 characters, as in e-mail, are base64 too.
+            content = base64.b64decode("".join(data.split()), validate=True)
         except (binascii.Error, ValueError):
             content = data.encode()
             warnings.append("It is not base64; what came is kept as it is.")
         if size and size != str(len(content)):
             warnings.append(f"Declared as {size[:20]} bytes, but it has {len(content)}.")
+            attachment.keep("SizeBytes")
         if sha256 and sha256.lower() != hashlib.sha256(content).hexdigest():
             warnings.append("Its SHA-256 is not the declared one.")
+            attachment.keep("Sha256")
         return File(
             attachment_id=attachment.text("AttachmentId"),
             file_name=attachment.text("FileName"),
@@ -225,17 +260,26 @@ def _date(text: str) -> str:
     return "" if text.startswith("0001-01-01") else text
 
 
+def _moment(reader: Reader, name: str, zone: tzinfo) -> datetime | None:
+    """A time, else None and kept."""
+    moment = _time(reader.text(name), zone)
+    if moment is None:
+        reader.keep(name)
+    return moment
+
+
 def _time(text: str, zone: tzinfo) -> datetime | None:
-    """Aware, or None where it cannot be read. Without a zone it is the clinic's."""
-    if not _date(text):
-        return None
+    """Aware, or None where it cannot be read. Without a zone it is the clinic's.
+
+    .NET's first and last moment mean none, and like any far year they cannot be shown in every
+    zone."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     try:
         aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-        aware.timestamp()
+        year = aware.astimezone(UTC).year
     except (OverflowError, ValueError):
         return None
-    return aware
+    return aware if FIRST_YEAR <= year <= LAST_YEAR else None

@@ -18,6 +18,8 @@ from labs.order import Order, Receipt, TestOutcome
 SUBSCRIPTION_HEADER = "Ocp-Apim-Subscription-Key"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 DEFAULT_TOKEN_SECONDS = 600
+MAX_TOKEN_SECONDS = 24 * 60 * 60
+WORDS = ("Message", "ErrorMessage", "detail", "error_description", "title", "error")
 
 
 class Unmappable(Exception):
@@ -48,20 +50,22 @@ def read_token(body: bytes, now: float) -> tuple[str, float] | None:
     if reader is None:
         return None
     token = reader.text("access_token")
-    if not token or not token.isascii() or any(c.isspace() for c in token):
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
         return None
     seconds = reader.number("expires_in")
-    if seconds is not None:
-        return token, now + seconds
-    return token, _jwt_expiry(token) or now + DEFAULT_TOKEN_SECONDS
+    ends = _jwt_expiry(token) if seconds is None else now + seconds
+    if ends is None:
+        ends = now + DEFAULT_TOKEN_SECONDS
+    # A far date is no reason to believe in a token for years, and one that no clock holds breaks.
+    return token, min(max(ends, now), now + MAX_TOKEN_SECONDS)
 
 
 def _jwt_expiry(token: str) -> float | None:
     try:
         _, payload, _ = token.split(".")
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        claims = strict.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return float(claims["exp"])
-    except (ValueError, KeyError, TypeError, binascii.Error):
+    except (ValueError, KeyError, TypeError, binascii.Error, strict.NotJson, strict.Ambiguous):
         return None
 
 
@@ -163,7 +167,7 @@ def error_words(body: bytes) -> str:
     wrapped = value.get("value")
     reader = Reader(wrapped if isinstance(wrapped, dict) else value, "", Account())
     said = next(
-        (t for name in ("Message", "ErrorMessage", "title") if (t := reader.text(name))),
+        (t for name in WORDS if (t := reader.text(name))),
         "",
     )
     errors = value.get("errors")
@@ -173,7 +177,8 @@ def error_words(body: bytes) -> str:
             for field, told in errors.items()
         ]
         said = " ".join(part for part in (said, *fields) if part)
-    return strict.safe(said)[:500]
+    # Nothing that we know of: better all of it than a refusal without a word.
+    return strict.safe(said or text)[:500]
 
 
 def is_html(body: bytes) -> bool:

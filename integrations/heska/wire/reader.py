@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from integrations.heska.wire.strict import safe
+from integrations.heska.wire.strict import dumps, safe
+
+SMALL_NUMBER = re.compile(r"\s*-?\d{1,9}\s*", re.ASCII)
 
 
 def normal(key: str) -> str:
@@ -41,6 +44,7 @@ class Reader:
 
     def __init__(self, value: dict[str, Any], pointer: str, account: Account) -> None:
         self._left = dict(value)
+        self._taken: dict[str, Any] = {}
         self._keys: dict[str, str] = {}
         for key in value:
             self._keys.setdefault(normal(key), key)
@@ -58,14 +62,22 @@ class Reader:
         key = self._keys.get(normal(name))
         if key is None or key not in self._left:
             return name, None
-        return key, self._left.pop(key)
+        self._taken[key] = self._left.pop(key)
+        return key, self._taken[key]
 
     def _put_back(self, key: str, value: Any) -> None:
         self._left[key] = value
 
+    def keep(self, *names: str) -> None:
+        """What those fields hold was looked at, but no field of ours holds it: keep it too."""
+        for name in names:
+            key = self._keys.get(normal(name))
+            if key in self._taken:
+                self._left[key] = self._taken[key]
+
     def literal(self, name: str) -> tuple[str | None, bool]:
         """The value as text and whether it was a string or a number: `true`, an object or a list
-        come as their text with false. None where it is absent, null or an empty object."""
+        come as their literal with false. None where it is absent, null or an empty object."""
         key, value = self._take(name)
         if value is None or value == {}:
             return None, True
@@ -78,11 +90,15 @@ class Reader:
         if isinstance(value, bool):
             return str(value).lower(), False
         self._account.keep(f"{self._pointer}/{escape(key)}", value)
-        return _short(value), False
+        return safe(dumps(value).decode()), False
 
     def text(self, name: str) -> str:
-        """A string or number as text, trimmed; "" where absent or null. Anything odd is left to be
-        kept."""
+        """As `typed`, trimmed."""
+        return self.typed(name).strip()
+
+    def typed(self, name: str) -> str:
+        """A string or number as text, as it was typed; "" where absent, null or blank. Anything odd
+        is left to be kept."""
         key, value = self._take(name)
         if value is None:
             return ""
@@ -90,7 +106,7 @@ class Reader:
             text = safe(str(value))
             if text != value:
                 self._account.warnings.append(f"{name} holds characters that cannot be shown.")
-            return text.strip()
+            return text if text.strip() else ""
         self._put_back(key, value)
         return ""
 
@@ -115,7 +131,7 @@ class Reader:
     def number(self, name: str) -> int | None:
         """A small whole number, else None and kept."""
         key, value = self._take(name)
-        if isinstance(value, str) and len(value) <= 9 and value.strip().lstrip("-").isdecimal():
+        if isinstance(value, str) and SMALL_NUMBER.fullmatch(value):
             return int(value)
         if value is not None:
             self._put_back(key, value)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from typing import Any
 
 MAX_DEPTH = 64
+# Whole strings are stepped over, so that brackets inside them do not count.
+STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class NotJson(Exception):
@@ -33,16 +37,29 @@ def loads(raw: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise NotJson(f"Byte {error.start + 1} is not UTF-8.") from None
     _limit_depth(text)
+    twice: list[str] = []
+
+    def no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs) and not twice:
+            ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+            twice.append(key)
+        return found
+
     try:
-        return json.loads(
+        value = json.loads(
             text,
             parse_int=Number,
             parse_float=Number,
             parse_constant=_no_constant,
-            object_pairs_hook=_object,
+            object_pairs_hook=no_key_twice,
         )
     except json.JSONDecodeError as error:
         raise NotJson(_in_words(error, text)) from None
+    # Judged last: a body that breaks off is no JSON, whatever stands twice in its beginning.
+    if twice:
+        raise Ambiguous(f"The key {safe(twice[0])!r} stands twice in one object.")
+    return value
 
 
 def _in_words(error: json.JSONDecodeError, text: str) -> str:
@@ -59,29 +76,11 @@ def _no_constant(name: str) -> Any:
     raise NotJson(f"{name} is not JSON.")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise Ambiguous(f"The key {safe(twice)!r} stands twice in one object.")
-    return found
-
-
 def _limit_depth(text: str) -> None:
     depth = 0
-    in_string = escaped = False
-    for character in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
+    for found in STRING_OR_BRACKET.finditer(text):
+        character = text[found.start()]
+        if character in "[{":
             depth += 1
             if depth > MAX_DEPTH:
                 raise NotJson(f"It is nested more than {MAX_DEPTH} levels deep.")
