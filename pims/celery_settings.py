@@ -29,7 +29,7 @@ if django.REDIS_URL:
         "socket_connect_timeout": 5,
     }
 else:
-    url = "filesystem://"
+    url = "filesystem://localhost"  # a name, or kombu warns that there is none
     transport = {
         "data_folder_in": str(BROKER / "messages"),
         "data_folder_out": str(BROKER / "messages"),

@@ -61,6 +61,8 @@ def config(*, debug: bool) -> dict[str, Any]:
             "django.server": {"handlers": [], "level": "INFO", "propagate": True},
             # 4xx are in the access line already.
             "django.request": {"level": "ERROR"},
+            # "received" before each "succeeded".
+            "celery.worker.strategy": {"level": "WARNING"},
             "pims": own,
             "labs": own,
             "integrations": own,

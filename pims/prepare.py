@@ -5,6 +5,7 @@ and only what is needed, so that a second start is quick.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import sys
 
@@ -28,7 +29,8 @@ def everything(*, demo: bool) -> None:
         migrate()
         collect_static()
         if demo:
-            seed()
+            # Fills the clinics in once; later it moves their dates and follows a changed port.
+            call_command("seed_demo", stdout=io.StringIO())
         connection.close()  # what is forked later must not share it
     except ImproperlyConfigured as error:
         raise Refused(str(error)) from error
@@ -72,15 +74,6 @@ def collect_static() -> None:
     say("Collecting static files.")
     call_command("collectstatic", interactive=False, clear=True, verbosity=0)
     stamp.write_text(facts.hexdigest())
-
-
-def seed() -> None:
-    """Demo data once; after that the same command keeps them recent and follows a changed port."""
-    from django.conf import settings
-
-    if not (settings.VAR_DIR / "demo" / "logins.json").exists():
-        say("Filling in the demo clinics.")
-    call_command("seed_demo", verbosity=0)
 
 
 def say(text: str) -> None:

@@ -68,37 +68,35 @@ def programs_for(host: str, port: int, var_dir: Path, *, demo: bool) -> list[Pro
     env = {name: value for name, value in os.environ.items() if name != "COLLECTING_STATIC"}
     env["PYTHONUNBUFFERED"] = "1"
     script = var_dir / "demo" / "simulator.json"
+    schedule = var_dir / "beat" / "schedule"
+    celery = [sys.executable, "-m", "celery", "--app", "pims", "--quiet"]
     if demo:
         env["HESKA_SUBSCRIPTION_KEY"] = json.loads(script.read_text())["subscription_key"]
-    python = [sys.executable, "-m"]
-    celery = [*python, "celery", "--app", "pims", "--quiet"]
+        # Celery's word against running as root is for installations, and eight lines long.
+        celery[1:1] = ["-W", "ignore:You're running the worker with superuser privileges"]
+    # The others wait until the web server has started: on a small machine it is there a second
+    # earlier, and nobody misses them before the first page.
     programs = [
-        Program("web", [*python, *granian(host, port, env.get("WEB_CONCURRENCY") or "2")], env),
+        Program("web", granian(host, port, env.get("WEB_CONCURRENCY") or "2"), env),
         Program(
             "worker",
-            [*celery, "worker", "--concurrency", "2", "--loglevel", "INFO", "--without-gossip"],
+            [*celery, *["worker", "--concurrency", "2", "--loglevel", "INFO", "--without-gossip"]],
             env,
             # Asks Celery for its soft shutdown: running tasks get 4 s (celery_settings), then go
             # back to the broker. SIGTERM would wait for them without a limit.
             stop_signal=signal.SIGQUIT,
+            delay=1.5,
         ),
         Program(
             "beat",
-            [
-                *celery,
-                "beat",
-                "--loglevel",
-                "INFO",
-                "--pidfile=",
-                "--schedule",
-                str(var_dir / "beat" / "schedule"),
-            ],
+            [*celery, *["beat", "--loglevel", "INFO", "--pidfile=", "--schedule"], str(schedule)],
             env,
+            delay=2.5,
         ),
     ]
     if demo:
         simulator = [sys.executable, "manage.py", "heska_simulator", "--port", str(port + 1)]
-        programs.append(Program("simulator", [*simulator, "--script", str(script)], env))
+        programs.append(Program("simulator", [*simulator, "--script", str(script)], env, delay=1))
     return programs
 
 
@@ -109,22 +107,14 @@ def granian(host: str, port: int, workers: str) -> list[str]:
     these, 200 cost a good request nothing. They are started on demand, so that ordinary traffic
     uses a few, with a few database connections.
     """
-    return [
-        *[
-            "granian",
-            "--interface",
-            "wsgi",
-            "--host",
-            host,
-            "--port",
-            str(port),
-            "--workers",
-            workers,
-        ],
-        *["--blocking-threads", "512", "--backlog", "2048", "--backpressure", "512"],
-        *["--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "5"],
-        *["--log-level", "warning", "pims.wsgi:application"],
-    ]
+    options = (
+        f"--interface wsgi --host {host} --port {port} --workers {workers} "
+        "--blocking-threads 512 --backlog 2048 --backpressure 512 "
+        # A worker that dies again at once ends the whole server, which the supervisor then sees.
+        "--respawn-failed-workers --respawn-interval 0.5 --workers-kill-timeout 5 "
+        "--log-level error"  # a warning at each start says that these are many threads
+    )
+    return [sys.executable, "-m", "granian", *options.split(), "pims.wsgi:application"]
 
 
 class Announcement:

@@ -35,12 +35,15 @@ LAST_LINES = 8
 
 @dataclass(frozen=True)
 class Program:
-    """What to run: `env` replaces the environment, `stop_signal` asks for an orderly end."""
+    """What to run. `env` replaces the environment, `stop_signal` asks for an orderly end; `delay`:
+    seconds after the supervisor's own start.
+    """
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
     stop_signal: int = signal.SIGTERM
+    delay: float = 0.0
 
 
 @dataclass
@@ -82,6 +85,8 @@ class Supervisor:
         self._out: IO[str] | None = out or sys.stdout
         self._width = max(len(program.name) for program in programs)
         self._selector = selectors.DefaultSelector()
+        for running in self._running:
+            running.start_at = time.monotonic() + running.program.delay
         self._signals: deque[float] = deque()
         self._guard = Guard(GRACE)
 
