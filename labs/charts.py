@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-# A range bar is 150 wide; the range itself lies between these two, so that bars of one table line up.
+# A range bar is 150 wide; the range lies between these two, so that the bars of a table line up.
 WIDTH, BAND_LEFT, BAND_RIGHT = 150, 38, 112
 SPARK_WIDTH, SPARK_HEIGHT = 84, 24
 TONES = {"L": "low", "LL": "crit", "H": "high", "HH": "crit", "A": "warn", "P": "warn", "?": "warn"}
@@ -43,7 +43,8 @@ def range_bar(number: str, qualifier: str, low: str, high: str, kind: str, flag:
     left = BAND_LEFT if bottom is not None else 0
     right = BAND_RIGHT if top is not None else WIDTH
     measuring = kind == "measuring"
-    words = f"{qualifier}{number}, {'measuring range' if measuring else 'range'} {low or '…'} to {high or '…'}"
+    name = "measuring range" if measuring else "range"
+    words = f"{qualifier}{number}, {name} {low or '…'} to {high or '…'}"
     if measuring:
         band = format_html(
             '<path class="bracket" d="M{} 8V16M{} 8V16M{} 12H{}"/>',
@@ -86,8 +87,9 @@ def _mark(where: float, qualifier: str, tone: str) -> SafeString:
     )
 
 
-def sparkline(values: Sequence[str], low: str, high: str) -> SafeString:
-    """The last values, oldest first, with the reference interval as a band; empty below two."""
+def sparkline(values: Sequence[str], low: str, high: str, *, ended: bool = True) -> SafeString:
+    """The last values, oldest first, with the reference interval as a band; empty below two. Not
+    `ended`: the newest value is no number, so the line stops short of the end and has no point."""
     if len(values) < 2:
         return SafeString("")
     numbers = [float(Decimal(value)) for value in values]
@@ -98,7 +100,7 @@ def sparkline(values: Sequence[str], low: str, high: str) -> SafeString:
     def y(number: float) -> float:
         return round(SPARK_HEIGHT - 3 - (number - bottom) / span * (SPARK_HEIGHT - 6), 1)
 
-    step = (SPARK_WIDTH - 8) / (len(numbers) - 1)
+    step = (SPARK_WIDTH - 8) / (len(numbers) - ended)
     points = [(round(4 + index * step, 1), y(number)) for index, number in enumerate(numbers)]
     band = SafeString("")
     if ends:
@@ -113,12 +115,12 @@ def sparkline(values: Sequence[str], low: str, high: str) -> SafeString:
     line = format_html_join(" ", "{},{}", points)
     return format_html(
         '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="last {} values: {}">{}'
-        '<polyline points="{}"/><circle cx="{}" cy="{}" r="2.6"/></svg>',
+        '<polyline points="{}"/>{}</svg>',
         SPARK_WIDTH,
         SPARK_HEIGHT,
         len(values),
         ", ".join(values),
         band,
         line,
-        *points[-1],
+        format_html('<circle cx="{}" cy="{}" r="2.6"/>', *points[-1]) if ended else "",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -63,16 +64,13 @@ class RequestForm(forms.Form):
         self, *args: Any, panels: list[Panel], user: User, clinic: Clinic, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["panels"]
-        assert isinstance(field, forms.ModelMultipleChoiceField)
-        field.queryset = Panel.objects.filter(pk__in=[panel.pk for panel in panels])
+        choice: Any = self.fields["panels"]
+        choice.queryset = Panel.objects.filter(pk__in=[panel.pk for panel in panels])
         names = {
             membership.user: membership.role
             for membership in Membership.objects.filter(clinic=clinic).select_related("user")
         }
-        self.doctors = sorted(
-            _name(person) for person, role in names.items() if role == Role.VET
-        )
+        self.doctors = sorted(_name(person) for person, role in names.items() if role == Role.VET)
         self.fields["collected_by"].initial = _name(user)
         self.fields["collected_at"].initial = timezone.localtime().replace(second=0, microsecond=0)
         if names.get(user) == Role.VET:
@@ -86,7 +84,8 @@ class RequestForm(forms.Form):
 
     def chosen(self) -> list[str]:
         """Codes of the panels that are ticked, also where the form is not valid yet."""
-        return list(self.data.getlist("panels")) if self.is_bound else []
+        data: Any = self.data
+        return list(data.getlist("panels")) if self.is_bound else []
 
     def order(self) -> dict[str, Any]:
         """The keyword arguments of `place_request`."""
@@ -189,18 +188,33 @@ class PatientForm(forms.Form):
     def _fields(self) -> dict[str, Any]:
         data = self.cleaned_data
         names = (
-            "name", "species", "breed", "sex", "birth_date", "birth_date_estimated",
-            "microchip", "deceased", "deceased_on",
+            "name",
+            "species",
+            "breed",
+            "sex",
+            "birth_date",
+            "birth_date_estimated",
+            "microchip",
+            "deceased",
+            "deceased_on",
         )
         return {name: data[name] for name in names} | {"neutered": YES_NO[data["neutered"]]}
 
     def _owner(self, user: User, clinic: Clinic) -> Owner | None:
         data = self.cleaned_data
         owner_id = data["owner_id"].strip()
-        given = {name.removeprefix("owner_"): data[name].strip() for name in self.OWNER if data[name]}
+        given = {
+            name.removeprefix("owner_"): data[name].strip() for name in self.OWNER if data[name]
+        }
         if owner_id:
-            known = Owner.objects.for_user(user).filter(clinic=clinic, owner_id=owner_id).first()
+            owners = Owner.objects.for_user(user).filter(clinic=clinic)
+            known: Owner | None = owners.filter(owner_id=owner_id).first()
             if known is not None:
+                if any(getattr(known, name) != text for name, text in given.items()):
+                    raise InvalidInput(
+                        f"Owner {owner_id} is {known}, with other details. Clear the owner id to "
+                        "add another owner; an administrator can change this one."
+                    )
                 return known
             if not given:
                 raise InvalidInput(f"No owner has the id {owner_id}. Give a name to add the owner.")
@@ -216,18 +230,30 @@ def _initial(patient: Patient) -> dict[str, Any]:
         **{
             name: getattr(patient, name)
             for name in (
-                "name", "patient_id", "species", "breed", "sex", "birth_date",
-                "birth_date_estimated", "microchip", "deceased", "deceased_on",
+                "name",
+                "patient_id",
+                "species",
+                "breed",
+                "sex",
+                "birth_date",
+                "birth_date_estimated",
+                "microchip",
+                "deceased",
+                "deceased_on",
             )
         },
         "neutered": neutered,
-        "weight_kg": getattr(patient, "weight_kg", None),
+        "weight_kg": _grams(getattr(patient, "weight_kg", None)),
         "owner_id": owner.owner_id if owner else "",
         "owner_first_name": owner.first_name if owner else "",
         "owner_last_name": owner.last_name if owner else "",
         "owner_phone": owner.phone if owner else "",
         "owner_email": owner.email if owner else "",
     }
+
+
+def _grams(kg: Decimal | None) -> str:
+    return "" if kg is None else f"{kg.quantize(Decimal('0.001')).normalize():f}"
 
 
 def _name(user: Any) -> str:

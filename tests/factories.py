@@ -225,9 +225,7 @@ def make_unmatched(
         "species_code": "dog",
         **typed,
     }
-    report = report or make_report(
-        external_id=f"UM-{next(_number)}", identity=Identity(**typed)
-    )
+    report = report or make_report(external_id=f"UM-{next(_number)}", identity=Identity(**typed))
     message = make_message(clinic or make_clinic())
     results.file_report(message=message, report=report, request=None, reason=reason)
     message.refresh_from_db()
@@ -244,10 +242,7 @@ def make_picture(**fields: Any) -> File:
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
-            struct.pack(">I", len(data))
-            + kind
-            + data
-            + struct.pack(">I", zlib.crc32(kind + data))
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
     header = struct.pack(">IIBBBBB", 240, 120, 8, 0, 0, 0, 0)

@@ -27,6 +27,7 @@ class Earlier:
     range_kind: str
     name: str
     lab_report_id: str
+    position: int
 
 
 def key_of(row: Observation) -> Key:
@@ -84,6 +85,7 @@ def history(
                 high=row.high,
                 range_kind=row.range_kind,
                 name=row.name or (row.analyte.name if row.analyte else ""),
+                position=row.analyte.position if row.analyte else 9999,
                 lab_report_id=row.run.request.lab_report_id if row.run.request else "",
             )
         )

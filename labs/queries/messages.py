@@ -38,7 +38,9 @@ def messages_of(clinic: Clinic, day: date, state: str, number: int) -> Day:
         day=day,
         counts=[(value, label, counts.get(value, 0)) for value, label in MessageState.choices],
         page=page_of(
-            rows.defer("raw", "reply").select_related("request", "unmatched", "submission__request"),
+            rows.defer("raw", "reply").select_related(
+                "request", "unmatched", "submission__request"
+            ),
             number,
         ),
     )

@@ -67,17 +67,13 @@ def nav(clinic: Clinic) -> Nav:
         clinic=OuterRef("pk"), request__isnull=False, review_state__in=TO_REVIEW
     )
     waiting = UnmatchedResult.objects.waiting().filter(clinic=OuterRef("pk"))
-    quarantined = Message.objects.filter(
-        clinic=OuterRef("pk"), state=MessageState.QUARANTINED
-    )
+    quarantined = Message.objects.filter(clinic=OuterRef("pk"), state=MessageState.QUARANTINED)
     row = (
         Clinic.objects.filter(pk=clinic.pk)
         .values("pk")
         .annotate(
             review=_count(runs, Count("request", distinct=True)),
-            running=_count(
-                requests.open().exclude(state=RequestState.NEEDS_ATTENTION)
-            ),
+            running=_count(requests.open().exclude(state=RequestState.NEEDS_ATTENTION)),
             attention=_count(requests.filter(state=RequestState.NEEDS_ATTENTION)),
             unmatched=_count(waiting),
             oldest_unmatched=_count(waiting, Min("created_at")),
@@ -96,8 +92,5 @@ def nav(clinic: Clinic) -> Nav:
 
 def _count(rows: QuerySet[Any], aggregate: Any = None) -> Subquery:
     return Subquery(
-        rows.order_by()
-        .values("clinic")
-        .annotate(n=aggregate or Count("pk"))
-        .values("n")
+        rows.order_by().values("clinic").annotate(n=aggregate or Count("pk")).values("n")
     )

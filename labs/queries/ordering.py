@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Max, QuerySet
@@ -32,7 +33,9 @@ def tiles(patient: Patient) -> Tiles:
     """Panels of the analyzers in use at the patient's clinic (of all, where none is listed). Three
     statements."""
     models = set(
-        Analyzer.objects.filter(clinic=patient.clinic_id, in_use=True).values_list("model", flat=True)
+        Analyzer.objects.filter(clinic=patient.clinic_id, in_use=True).values_list(
+            "model", flat=True
+        )
     )
     waiting: dict[int, str] = {}
     for test in (
@@ -61,7 +64,7 @@ def recent_patients(clinic: Clinic, patients: QuerySet[Any], limit: int) -> list
         .order_by("-last")
         .values_list("patient", "last")[:limit]
     )
-    order = {patient: last for patient, last in latest}
+    order: dict[int, datetime] = dict(latest)
     found = list(patients.filter(pk__in=order, deceased=False).select_related("owner"))
     for patient in found:
         patient.last_lab = order[patient.pk]

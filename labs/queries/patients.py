@@ -21,10 +21,11 @@ from labs.queries.words import Chip, state_chip
 def with_weight(rows: QuerySet[Any], *, patient: str = "pk") -> QuerySet[Any]:
     """Adds the latest weighing: `weight_kg` and `weighed_on`. `patient` names the patient's key."""
     latest = Weight.objects.filter(patient=OuterRef(patient))
-    return rows.annotate(
+    annotated: QuerySet[Any] = rows.annotate(
         weight_kg=Subquery(latest.values("kg")[:1]),
         weighed_on=Subquery(latest.values("measured_on")[:1]),
     )
+    return annotated
 
 
 def search(rows: QuerySet[Any], text: str, number: int, size: int = 50) -> Page[Patient]:
@@ -118,9 +119,12 @@ def _trends(patient: Patient) -> list[Trend]:
                 model=model,
                 latest=latest,
                 spark=charts.sparkline(
-                    numbers, latest.low if healthy else "", latest.high if healthy else ""
+                    numbers,
+                    latest.low if healthy else "",
+                    latest.high if healthy else "",
+                    ended=bool(latest.number and not latest.qualifier),
                 ),
                 count=len(numbers),
             )
         )
-    return found
+    return sorted(found, key=lambda trend: (trend.latest.position, trend.code))

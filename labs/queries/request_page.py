@@ -26,7 +26,7 @@ TEST_CHIPS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """Why an order is not where it should be: our sentence, the laboratory's words, what is next."""
+    """Why an order is not where it should be: our sentence, the laboratory's, and what is next."""
 
     sentence: str
     words: str
@@ -60,7 +60,7 @@ class RequestPage:
 
 
 def head(request: LabRequest) -> str:
-    """What the page polls with: the request's own version, and the minute while times still move."""
+    """What the page polls with: the request's version, and the minute while times still move."""
     moving = request.state not in (RequestState.COMPLETE, RequestState.CANCELLED)
     return f"{request.version}-{timezone.now():%H%M}" if moving else f"{request.version}-"
 
@@ -98,7 +98,9 @@ def request_page(request: LabRequest) -> RequestPage:
         events=events,
         messages=list(
             Message.objects.filter(
-                Q(request=request) | Q(submission__request=request) | Q(results__run__request=request)
+                Q(request=request)
+                | Q(submission__request=request)
+                | Q(results__run__request=request)
             )
             .defer("raw", "reply")
             .order_by("received_at", "pk")

@@ -60,6 +60,11 @@ class Row:
     void: bool
 
     @property
+    def more(self) -> bool:
+        """Whether a second line follows below the row."""
+        return bool(self.notes or self.warnings or self.files or self.before is not None)
+
+    @property
     def tone(self) -> str:
         """Of the value itself: "", low, high, crit or warn."""
         return charts.TONES.get(self.observation.flag, "") if self.flag and not self.void else ""
@@ -82,8 +87,26 @@ class RunView:
         return self.current.run_at or self.current.received_at
 
     @property
-    def abnormal(self) -> int:
-        return sum(row.tone != "" for row in self.rows)
+    def tally(self) -> list[tuple[str, str, int]]:
+        """Shape, word and number of what is out of range, the worst first."""
+        words = [row.flag for row in self.rows if row.flag and row.tone]
+        shapes = (("crit", "critical"), ("high", "high"), ("low", "low"), ("abnormal", "abnormal"))
+        found = []
+        for shape, word in shapes:
+            number = sum(flag.shape.startswith(shape) for flag in words)
+            if number:
+                found.append((shape, word, number))
+        return found
+
+    @property
+    def partial(self) -> LabResult | None:
+        """An older version of which some rows still stand: the latest message did not list all."""
+        return next((row.stale for row in self.rows if row.stale), None)
+
+    @property
+    def compared(self) -> bool:
+        """Whether any row has an earlier value beside it."""
+        return any(row.previous for row in self.rows)
 
     @property
     def computed(self) -> bool:
@@ -141,7 +164,9 @@ def results_of(request: LabRequest) -> Results:
     ):
         rows[row.run_id].append(row)
     reviews: dict[int, list[Review]] = defaultdict(list)
-    for review in Review.objects.filter(run__request=request).select_related("reviewed_by", "result"):
+    for review in Review.objects.filter(run__request=request).select_related(
+        "reviewed_by", "result"
+    ):
         reviews[review.run_id].append(review)
     files = list(
         Attachment.objects.filter(
@@ -225,7 +250,11 @@ def _void_words(rows: list[Observation], species: str, name: str) -> str:
     if foreign is None:
         return ""
     own = Species(species).label.lower()
-    measured = f"for a {Species(foreign.species).label.lower()}" if foreign.species else "for a species that we can't tell"
+    measured = (
+        f"for a {Species(foreign.species).label.lower()}"
+        if foreign.species
+        else "for a species that we can't tell"
+    )
     return (
         f"The analyzer measured {measured}, but {name} is a {own}. "
         "The ranges and flags below are struck through and used for nothing."
@@ -244,7 +273,7 @@ def _row(
     flag = _flag_mark(row)
     measuring = row.range_kind == "measuring"
     warnings = list(row.warnings)
-    if row.flag_delivered and row.flag_computed and row.flag_delivered != row.flag_computed:
+    if not void and _disagree(row):
         warnings.append(
             f"The analyzer calls this {FLAG_WORDS.get(Flag(row.flag_delivered), 'unknown')}; "
             f"by its own range it is {FLAG_WORDS.get(Flag(row.flag_computed), 'unknown')}."
@@ -258,7 +287,9 @@ def _row(
     if row.number and not row.qualifier:
         numbers.append(row.number)
     reference = not measuring and not void
-    before = next((old.value_text for old in reversed(older) if old.value_text != row.value_text), None)
+    before = next(
+        (old.value_text for old in reversed(older) if old.value_text != row.value_text), None
+    )
     return Row(
         observation=row,
         name=row.name or (row.analyte.name if row.analyte else ""),
@@ -273,9 +304,12 @@ def _row(
         measuring=measuring,
         previous=earlier[0] if earlier else None,
         spark=charts.sparkline(
-            numbers, row.low if reference else "", row.high if reference else ""
+            numbers,
+            row.low if reference else "",
+            row.high if reference else "",
+            ended=bool(row.number and not row.qualifier),
         )
-        if earlier and row.number
+        if earlier
         else SafeString(""),
         before=before,
         stale=None if row.result_id == current.pk else row.result,
@@ -284,6 +318,13 @@ def _row(
         files=files,
         void=void,
     )
+
+
+def _disagree(row: Observation) -> bool:
+    """Whether the analyzer's flag says something else than its own range; that one of the two calls
+    it critical is no contradiction."""
+    given, ours = row.flag_delivered, row.flag_computed
+    return bool(ours) and given not in ("", "?", "A", "P") and given[0] != ours[0]
 
 
 def _flag_mark(row: Observation) -> FlagMark | None:

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from labs.models import Flag, LabRequest, Observation, ResultStatus, Review, ReviewState
 from labs.queries.nav import TO_REVIEW
 
-HIGH = {Flag.HIGH, Flag.CRITICAL_HIGH}
-LOW = {Flag.LOW, Flag.CRITICAL_LOW}
 CRITICAL = {Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH}
 
 
 @dataclass(kw_only=True)
 class Summary:
-    """Counts of the current rows; `critical` and `changed` name them (`PLT 12`, `PLT 2 → 143`)."""
+    """Counts of the current rows; `critical` (which the other counts leave out) and `changed` name
+    them: `PLT 12`, `PLT 2 → 143`."""
 
     critical: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -45,9 +44,18 @@ def summaries(requests: Iterable[LabRequest], *, all_runs: bool = False) -> dict
         Observation.objects.filter(run__request__in=species, current=True)
         .select_related("run", "result")
         .only(
-            "code", "sequence", "value_text", "value_kind", "unit", "not_reported_reason",
-            "flag_delivered", "flag_computed",
-            "run__request", "run__review_state", "result__species", "result__status",
+            "code",
+            "sequence",
+            "value_text",
+            "value_kind",
+            "unit",
+            "not_reported_reason",
+            "flag_delivered",
+            "flag_computed",
+            "run__request",
+            "run__review_state",
+            "result__species",
+            "result__status",
         )
         .order_by("run", "position", "pk")
     )
@@ -63,7 +71,9 @@ def summaries(requests: Iterable[LabRequest], *, all_runs: bool = False) -> dict
             summary.reopened = True
             before = signed.get(row.run_id, {}).get((row.code, row.sequence))
             if before is not None and before != row.value_text:
-                summary.changed.append(f"{row.code} {before or 'no value'} → {row.value_text or 'no value'}")
+                summary.changed.append(
+                    f"{row.code} {before or 'no value'} → {row.value_text or 'no value'}"
+                )
         elif row.run.review_state == ReviewState.WAITING and row.run_id in signed:
             summary.seen = True
     return found
@@ -79,11 +89,12 @@ def _count(summary: Summary, row: Observation, *, void: bool) -> None:
     elif row.flag == Flag.NORMAL:
         summary.within += 1
     else:
-        summary.high += row.flag in HIGH
-        summary.low += row.flag in LOW
-        summary.other += row.flag not in HIGH | LOW
+        summary.high += row.flag == Flag.HIGH
+        summary.low += row.flag == Flag.LOW
         if row.flag in CRITICAL:
             summary.critical.append(f"{row.code} {row.value_text}")
+        else:
+            summary.other += row.flag not in (Flag.HIGH, Flag.LOW)
 
 
 def _signed(requests: Iterable[int]) -> dict[int, dict[tuple[str, str], str]]:

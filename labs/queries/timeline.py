@@ -33,15 +33,31 @@ def steps(request: LabRequest, results: Results, events: list[Event], now: datet
     found = [_ordered(request, events), *_sending(request)]
     if request.state == RequestState.CANCELLED:
         found = [step for step in found if step.state == "done"]
-        return [*found, Step(word="Cancelled", state="off", at=request.cancelled_at, detail=request.cancelled_reason)]
+        return [
+            *found,
+            Step(
+                word="Cancelled",
+                state="off",
+                at=request.cancelled_at,
+                detail=request.cancelled_reason,
+            ),
+        ]
     found += _results(request, results, events, now)
     signer = results.reviews[0].reviewed_by if results.reviews else None
     if request.reviewed_at:
         name = (signer.get_full_name() or signer.username) if signer else ""
-        found.append(Step(word="Reviewed", state="done", at=request.reviewed_at, detail=f"by {name}"))
+        found.append(
+            Step(word="Reviewed", state="done", at=request.reviewed_at, detail=f"by {name}")
+        )
     else:
         waits = request.state == RequestState.COMPLETE
-        found.append(Step(word="Reviewed", state="now" if waits else "todo", detail="waits for a veterinarian" if waits else ""))
+        found.append(
+            Step(
+                word="Review",
+                state="now" if waits else "todo",
+                detail="waits for a veterinarian" if waits else "",
+            )
+        )
     return found
 
 
@@ -56,7 +72,9 @@ def _ordered(request: LabRequest, events: list[Event]) -> Step:
         )
     by = request.requested_by
     name = (by.get_full_name() or by.username) if by else ""
-    return Step(word="Ordered", state="done", at=request.requested_at, detail=f"by {name}" if name else "")
+    return Step(
+        word="Ordered", state="done", at=request.requested_at, detail=f"by {name}" if name else ""
+    )
 
 
 def _sending(request: LabRequest) -> list[Step]:
@@ -68,22 +86,48 @@ def _sending(request: LabRequest) -> list[Step]:
         tries = f"attempt {submission.attempts}" if submission.attempts > 1 else ""
         return [
             Step(word="Sent", state="done", at=submission.first_attempt_at, detail=tries),
-            Step(word="Accepted", state="done", at=submission.accepted_at, detail=submission.external_id),
+            Step(
+                word="Accepted",
+                state="done",
+                at=submission.accepted_at,
+                detail=submission.external_id,
+            ),
         ]
-    sent = Step(word="Sent", state="done" if submission.first_attempt_at else "now", at=submission.first_attempt_at)
+    sent = Step(
+        word="Sent",
+        state="done" if submission.first_attempt_at else "now",
+        at=submission.first_attempt_at,
+    )
     if stuck:
-        return [sent, Step(word="Not accepted", state="warn", detail=f"{submission.attempts} attempts" if submission.attempts > 1 else "")]
+        return [
+            sent,
+            Step(
+                word="Not accepted",
+                state="warn",
+                detail=f"{submission.attempts} attempts" if submission.attempts > 1 else "",
+            ),
+        ]
     return [sent, Step(word="Accepted", state="now" if submission.first_attempt_at else "todo")]
 
 
-def _results(request: LabRequest, results: Results, events: list[Event], now: datetime) -> list[Step]:
+def _results(
+    request: LabRequest, results: Results, events: list[Event], now: datetime
+) -> list[Step]:
     tests = list(request.tests.all())
     done = [test for test in tests if test.state not in OPEN_TESTS]
     if request.state == RequestState.COMPLETE:
-        at = next((e.at for e in events if e.verb == "request.state" and e.data.get("to") == "complete"), None)
+        at = next(
+            (e.at for e in events if e.verb == "request.state" and e.data.get("to") == "complete"),
+            None,
+        )
         return [
             Step(word="First result", state="done", at=results.first_at),
-            Step(word="Complete", state="done", at=at, detail=f"{len(done)} of {len(tests)} tests" if tests else ""),
+            Step(
+                word="Complete",
+                state="done",
+                at=at,
+                detail=f"{len(done)} of {len(tests)} tests" if tests else "",
+            ),
         ]
     due = due_at(request, longest_open(request))
     late = f"overdue by {duration(now - due)}" if now - due > timedelta(0) else ""
@@ -91,7 +135,11 @@ def _results(request: LabRequest, results: Results, events: list[Event], now: da
     if results.runs:
         return [
             Step(word="First result", state="done", at=results.first_at),
-            Step(word="Complete", state=open_state, detail=late or f"{len(done)} of {len(tests)} tests in"),
+            Step(
+                word="Complete",
+                state=open_state,
+                detail=late or f"{len(done)} of {len(tests)} tests in",
+            ),
         ]
     return [
         Step(word="First result", state=open_state, detail=late),

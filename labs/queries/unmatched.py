@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
@@ -72,7 +73,10 @@ def queue(clinic: Clinic, state: str, number: int) -> Queue:
         "dismissed": Q(state=UnmatchedState.DISMISSED),
     }
     counts = orphans.aggregate(
-        **{name: Count("pk", filter=condition, distinct=True) for name, condition in filters.items()}
+        **{
+            name: Count("pk", filter=condition, distinct=True)
+            for name, condition in filters.items()
+        }
     )
     order = ("created_at", "pk") if state in ("waiting", "held") else ("-created_at", "-pk")
     page = page_of(
@@ -81,7 +85,7 @@ def queue(clinic: Clinic, state: str, number: int) -> Queue:
         .order_by(*order),
         number,
     )
-    runs: dict[int, list[TestRun]] = defaultdict(list)
+    runs: dict[int, list[Any]] = defaultdict(list)
     for run in TestRun.objects.filter(unmatched__in=page.rows).annotate(
         shown=Count("observations", filter=Q(observations__current=True))
     ):
@@ -106,8 +110,14 @@ def queue(clinic: Clinic, state: str, number: int) -> Queue:
             rows=[
                 Row(
                     orphan=orphan,
-                    tests=list(dict.fromkeys(run.test_name or run.test_code for run in runs[orphan.pk])),
-                    analyzers=list(dict.fromkeys(run.analyzer_model for run in runs[orphan.pk] if run.analyzer_model)),
+                    tests=list(
+                        dict.fromkeys(run.test_name or run.test_code for run in runs[orphan.pk])
+                    ),
+                    analyzers=list(
+                        dict.fromkeys(
+                            run.analyzer_model for run in runs[orphan.pk] if run.analyzer_model
+                        )
+                    ),
                     rows=sum(run.shown for run in runs[orphan.pk]),
                     critical=critical[orphan.pk],
                     reason=REASONS[UnmatchedReason(orphan.reason)],
@@ -123,7 +133,7 @@ def queue(clinic: Clinic, state: str, number: int) -> Queue:
 
 
 def version(clinic: Clinic) -> str:
-    """Changes with every message and decision, and once a minute because ages do. Two statements."""
+    """Changes with each message and decision, and every minute because ages do. Two statements."""
     waiting = (
         UnmatchedResult.objects.waiting()
         .filter(clinic=clinic)
@@ -136,6 +146,5 @@ def version(clinic: Clinic) -> str:
         .first()
     )
     return "-".join(
-        str(part or 0)
-        for part in (*waiting.values(), decided, f"{timezone.now():%H%M}")
+        str(part or 0) for part in (*waiting.values(), decided, f"{timezone.now():%H%M}")
     )

@@ -18,7 +18,7 @@ from labs.models import (
     TestState,
 )
 
-# From placing the order to the sample lying in the analyzer; a panel's usual time counts from there.
+# From placing the order to the sample lying in the analyzer; a panel's usual time starts there.
 LOADING = timedelta(minutes=15)
 OPEN_TESTS = {TestState.REQUESTED, TestState.RUNNING}
 
@@ -150,7 +150,11 @@ def sending(submission: Submission, now: datetime) -> str:
         return "being sent now"
     if not submission.attempts:
         return "is sent within seconds"
-    when = f"next try {clock(submission.not_before)}" if submission.not_before > now else "next try now"
+    when = (
+        f"next try {clock(submission.not_before)}"
+        if submission.not_before > now
+        else "next try now"
+    )
     words = (submission.last_error or "No answer yet.").rstrip(".")
     return f"{words}, {when}, attempt {submission.attempts + 1}"
 

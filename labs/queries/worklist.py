@@ -75,17 +75,12 @@ class Section:
 class Worklist:
     sections: list[Section] = field(default_factory=list)
 
-    def __getitem__(self, name: str) -> Section | None:
-        return next((s for s in self.sections if s.name == name), None)
-
 
 def worklist(clinic: Clinic, nav: Nav, *, only: str = "", number: int = 1) -> Worklist:
     """All sections with their first rows, or one page of the section `only`."""
     names = [only] if only else list(SECTIONS)
     now = timezone.now()
-    pages = {
-        name: LOADERS[name](clinic, number, PAGE if only else FOLD) for name in names
-    }
+    pages = {name: LOADERS[name](clinic, number, PAGE if only else FOLD) for name in names}
     requests = [request for page in pages.values() for request in page.rows]
     prefetch_related_objects(
         requests, Prefetch("tests", RequestedTest.objects.select_related("panel"))
@@ -105,7 +100,10 @@ def worklist(clinic: Clinic, nav: Nav, *, only: str = "", number: int = 1) -> Wo
                 count=counts.get(name),
                 folded=not only,
                 page=Page(
-                    rows=[_row(request, now, found if name == "review" else {}) for request in page.rows],
+                    rows=[
+                        _row(request, now, found if name == "review" else {})
+                        for request in page.rows
+                    ],
                     number=page.number,
                     more=page.more,
                     size=page.size,
@@ -133,9 +131,7 @@ def _row(request: LabRequest, now: datetime, found: dict[int, Summary]) -> Row:
 
 
 def _of(clinic: Clinic) -> QuerySet[Any]:
-    return LabRequest.objects.filter(clinic=clinic).select_related(
-        "patient__owner", "submission"
-    )
+    return LabRequest.objects.filter(clinic=clinic).select_related("patient__owner", "submission")
 
 
 def _review(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
@@ -179,7 +175,9 @@ def _running(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
         .open()
         .exclude(state=RequestState.NEEDS_ATTENTION)
         .order_by()
-        .annotate(usual=Max("tests__panel__usual_minutes", filter=Q(tests__state__in=list(OPEN_TESTS))))
+        .annotate(
+            usual=Max("tests__panel__usual_minutes", filter=Q(tests__state__in=list(OPEN_TESTS)))
+        )
         .values_list("pk", "requested_at", "usual")
     )
     due = sorted((at + timedelta(minutes=usual or 0), pk) for pk, at, usual in open_requests)
@@ -209,8 +207,8 @@ LOADERS = {
 
 def version(clinic: Clinic, nav: Nav) -> str:
     """Changes whenever the worklist does, and once a minute because ages do. One statement: the
-    newest change, from an index. A change that commits late, behind a newer one, shows with the next
-    minute at the latest."""
+    newest change, from an index. A change that commits late, behind a newer one, shows with the
+    next minute at the latest."""
     newest = (
         LabRequest.objects.filter(clinic=clinic)
         .order_by(F("updated_at").desc())

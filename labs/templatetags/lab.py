@@ -22,6 +22,7 @@ PLACES = {
 }
 
 register = template.Library()
+GRAM = Decimal("0.001")
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 SHAPES = {
     "low": "▼",
@@ -90,8 +91,8 @@ def age_of(patient: Patient) -> str:
 
 @register.filter
 def kg(value: Decimal | None) -> str:
-    """`31.4`; nothing is rounded."""
-    return f"{value.normalize():f}" if value is not None else ""
+    """`31.4`, to the gram at most."""
+    return f"{value.quantize(GRAM).normalize():f}" if value is not None else ""
 
 
 @register.filter

@@ -1,10 +1,10 @@
-"""Who is asking, and for which clinic. Every view of the staff site goes through `staff_required`."""
+"""Who asks, and for which clinic. Every view of the staff site goes through `staff_required`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 
 from django.contrib.auth.models import User
@@ -66,7 +66,7 @@ def staff_required(
         with timezone.override(request.clinic.zone):
             return view(request, *args, **kwargs)
 
-    return wrapper
+    return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", wrapper)
 
 
 def right_required(request: StaffRequest, right: str, sentence: str) -> None:
@@ -91,9 +91,7 @@ def load(request: StaffRequest, rows: QuerySet[Row], **lookup: Any) -> Row:
 
 def _enter(request: StaffRequest, membership: Membership) -> None:
     request.clinic = membership.clinic
-    request.rights = frozenset(
-        right for right, roles in RIGHTS.items() if membership.role in roles
-    )
+    request.rights = frozenset(right for right, roles in RIGHTS.items() if membership.role in roles)
 
 
 def _to_login(request: HttpRequest) -> HttpResponse:

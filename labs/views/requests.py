@@ -22,15 +22,19 @@ from labs.views.polling import unchanged
 def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     if request.htmx and request.GET.get("v"):
         # The question that is asked every few seconds, answered by one row.
-        light = load(request, LabRequest.objects.for_user(request.user), lab_report_id=lab_report_id)
+        light = load(
+            request, LabRequest.objects.for_user(request.user), lab_report_id=lab_report_id
+        )
         if unchanged(request, head(light)):
             return HttpResponse(status=204)
     lab_request = load(request, heads().for_user(request.user), lab_report_id=lab_report_id)
+    patient = lab_request.patient
+    patient.weight_kg, patient.weighed_on = lab_request.weight_kg, lab_request.weighed_on
     shown = request_page(lab_request)
     context = {
         "page": shown,
         "lab_request": lab_request,
-        "patient": lab_request.patient,
+        "patient": patient,
         # In a page that was open while something came, signing is a second, different button.
         "moved_on": request.htmx
         and request.GET.get("v", "").partition("-")[0] != str(lab_request.version),

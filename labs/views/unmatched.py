@@ -37,7 +37,9 @@ def history(request: StaffRequest, uuid: UUID) -> HttpResponse:
     """Who did what with this result, and the messages that it came in."""
     unmatched = load(
         request,
-        UnmatchedResult.objects.for_user(request.user).select_related("suggested_request", "held_by"),
+        UnmatchedResult.objects.for_user(request.user).select_related(
+            "suggested_request", "held_by"
+        ),
         uuid=uuid,
     )
     context = {
