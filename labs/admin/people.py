@@ -79,6 +79,20 @@ class ChangeStaffForm(ClinicForm):
         return password
 
 
+class OwnLoginForm(ChangeStaffForm):
+    """One's own: nobody shuts themselves out."""
+
+    is_active = None  # type: ignore[assignment]  # Django: takes the field away
+
+
+def login_fields(acting_user: User, user: User) -> tuple[str, ...]:
+    """Which of the login's fields that person may change."""
+    if not staff_changes.may_edit_login(acting_user, user):
+        return ()
+    own = acting_user.pk == user.pk
+    return tuple(name for name in LOGIN_FIELDS if not (own and name == "is_active"))
+
+
 @admin.register(Membership)
 class MembershipAdmin(ClinicScopedAdmin):
     list_display = ("user", "full_name", "role", "may_sign_in", "clinic")
@@ -94,21 +108,24 @@ class MembershipAdmin(ClinicScopedAdmin):
     def may_sign_in(self, obj: Membership) -> bool:
         return obj.user.is_active
 
-    def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        kwargs["form"] = ChangeStaffForm if obj else AddStaffForm
+    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        # A field that a form declares is read even where the page does not show it.
+        if obj is None:
+            kwargs["form"] = AddStaffForm
+        elif names := login_fields(request.user, obj.user):
+            kwargs["form"] = ChangeStaffForm if "is_active" in names else OwnLoginForm
         return super().get_form(request, obj, change=change, **kwargs)
 
     def get_fieldsets(self, request: Any, obj: Any = None) -> Any:
         if obj is None:
             names = ("username", "first_name", "last_name", "email", "password")
             return ((None, {"fields": ("clinic", "role", *names)}),)
-        place = (None, {"fields": ("clinic", "user", "role")})
-        if not staff_changes.may_edit_login(request.user, obj.user):
-            words = "This person works at another clinic too: the operator changes the login."
-            return (place, ("Login", {"fields": (), "description": words}))
-        return (place, ("Login", {"fields": LOGIN_FIELDS}))
+        shown = login_fields(request.user, obj.user)
+        words = "" if shown else "The operator changes this login: it opens more than your clinics."
+        return (
+            (None, {"fields": ("clinic", "user", "role")}),
+            ("Login", {"fields": shown, "description": words}),
+        )
 
     def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
         if obj is None:
@@ -142,7 +159,8 @@ class MembershipAdmin(ClinicScopedAdmin):
             staff_changes.change_login(
                 acting_user=request.user,
                 place=obj,
-                **{name: data[name] for name in LOGIN_FIELDS},
+                **{name: data[name] for name in LOGIN_FIELDS if name != "is_active"},
+                is_active=data.get("is_active", True),
             )
 
     def delete_model(self, request: Any, obj: Any) -> None:

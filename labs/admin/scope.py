@@ -61,7 +61,7 @@ class ClinicForm(ModelForm):  # type: ignore[type-arg]
         clinic_id = getattr(cleaned.get("clinic"), "pk", None) or self.instance.__dict__.get(
             "clinic_id"
         )
-        for name, value in cleaned.items():
+        for name, value in list(cleaned.items()):
             other = getattr(value, "clinic_id", None) if isinstance(value, Model) else None
             if other is not None and clinic_id is not None and other != clinic_id:
                 self.add_error(name, ValidationError("This one is not in that clinic."))

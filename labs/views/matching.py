@@ -20,7 +20,7 @@ from labs import roles
 from labs.errors import InvalidInput, LabError, Stale
 from labs.matching.compare import VERSION
 from labs.matching.reading import plain
-from labs.models import LabRequest, Patient, UnmatchedResult, UnmatchedState
+from labs.models import LabRequest, MatchDecision, Patient, UnmatchedResult, UnmatchedState
 from labs.queries import orphans
 from labs.queries.candidates import Candidate, candidates_for
 from labs.queries.words import duration
@@ -278,15 +278,17 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
     shown = [orphans.shown(run) for run in runs]
     lines = orphans.typed_lines(unmatched, shown)
     keys = [line.key for line in lines]
-    found = candidates_for(unmatched, runs=runs, chosen=chosen)
     decisions = orphans.decisions_of(unmatched)
+    active = next((decision for decision in decisions if decision.active), None)
+    waits = unmatched.state in (UnmatchedState.OPEN, UnmatchedState.HELD)
+    found = _found(unmatched, runs, chosen, active, waits)
     query = request.GET.get("q", "")
     waited = timezone.now() - unmatched.created_at
     readings = orphans.first_readings(shown, 100)
     critical = sum(reading.shape == "critical" for reading in readings)
     return {
         "unmatched": unmatched,
-        "waits": unmatched.state in (UnmatchedState.OPEN, UnmatchedState.HELD),
+        "waits": waits,
         "runs": shown,
         "lines": lines,
         "cards": [(c, _cells(c, keys)) for c in found[:CARDS]],
@@ -297,7 +299,7 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "more_readings": max(0, len(readings) - 5),
         "critical": critical,
         "decisions": decisions,
-        "active": next((d for d in decisions if d.active), None),
+        "active": active,
         "place": orphans.place_of(unmatched),
         "may_match": roles.may(request.user, unmatched.clinic, "match"),
         "waited": duration(waited),
@@ -307,6 +309,21 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "dismissals": DISMISSALS,
         "other": OTHER,
     }
+
+
+def _found(
+    unmatched: UnmatchedResult,
+    runs: list[Any],
+    chosen: UUID | None,
+    active: MatchDecision | None,
+    waits: bool,
+) -> list[Candidate]:
+    """Whom to set beside it: all while it waits, then the one it was attached to, else nobody."""
+    if waits:
+        return candidates_for(unmatched, runs=runs, chosen=chosen)
+    if active is None or active.patient is None:
+        return []
+    return candidates_for(unmatched, runs=runs, chosen=active.patient.uuid)[:1]
 
 
 def _leads(found: list[Candidate]) -> bool:
