@@ -1,0 +1,136 @@
+"""No page does more SQL statements than its committed count, and none does more for more rows.
+
+After a change that is meant, write the counts anew: UPDATE_QUERY_COUNTS=1 pytest this file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from labs.models import Attachment, Clinic, LabRequest, Patient, UnmatchedResult
+from labs.services import matching, review
+from tests import factories
+
+COUNTS = Path(__file__).parent.parent / "query_counts.json"
+UPDATE = os.environ.get("UPDATE_QUERY_COUNTS") == "1"
+
+
+def fill(clinic: Clinic, vet: User, rows: int) -> None:
+    """So many of everything that a page lists, in one clinic."""
+    codes = [f"A{number}" for number in range(rows)]
+    runs = [factories.make_row(code) for code in codes]
+    biscuit = factories.make_patient(clinic, patient_id="P-BISCUIT")
+    for index in range(rows):
+        patient = factories.make_patient(clinic, name=f"Rex {index}")
+        factories.make_request(patient, acting_user=vet, panels=["HHEM-1", "HDC-3"])
+        factories.make_request(patient, acting_user=vet, accepted=True)
+        for animal in (patient, biscuit):
+            request = factories.make_request(animal, acting_user=vet, accepted=True)
+            run = factories.make_run(runs, files=(factories.make_picture(),), comments=("one",))
+            factories.make_result(request, factories.make_report([run]))
+            if index % 2:
+                review.sign(acting_user=vet, request=request, expected_version=request.version)
+                corrected = factories.make_run(runs[:2], key=run.key, status="corrected")
+                factories.make_result(
+                    request, factories.make_report([corrected], version=2, status="corrected")
+                )
+        orphan = factories.make_unmatched(clinic)
+        if index % 2:
+            matching.match(
+                acting_user=vet,
+                unmatched=orphan,
+                patient=biscuit,
+                expected_version=orphan.version,
+            )
+
+
+def addresses(clinic: Clinic) -> dict[str, str]:
+    """Every page, by the name under which its count is committed."""
+    biscuit = Patient.objects.get(clinic=clinic, patient_id="P-BISCUIT")
+    request = LabRequest.objects.filter(patient=biscuit, retrospective=False).order_by("pk").last()
+    orphan = UnmatchedResult.objects.filter(clinic=clinic, state="open").first()
+    assert request is not None and orphan is not None
+    message = request.runs.get().versions.all()[0].message
+    file = Attachment.objects.filter(message__clinic=clinic).first()
+    assert file is not None
+    return {
+        "worklist": reverse("labs:worklist"),
+        "worklist, one section": reverse("labs:worklist") + "?show=review",
+        "navigation": reverse("labs:nav"),
+        "patients": reverse("labs:patients"),
+        "patients, searched": reverse("labs:patients") + "?q=rex+example",
+        "patient": reverse("labs:patient", args=[biscuit.uuid]),
+        "edit patient": reverse("labs:edit_patient", args=[biscuit.uuid]),
+        "choose patient": reverse("labs:new_request"),
+        "typeahead": reverse("labs:typeahead") + "?q=rex",
+        "new request": reverse("labs:new_request") + f"?patient={biscuit.uuid}",
+        "request": reverse("labs:request", args=[request.lab_report_id]),
+        "attachment": reverse("labs:attachment", args=[file.uuid]),
+        "unmatched": reverse("labs:unmatched"),
+        "unmatched, matched": reverse("labs:unmatched") + "?state=matched",
+        "unmatched history": reverse("labs:unmatched_history", args=[orphan.uuid]),
+        "messages": reverse("labs:messages"),
+        "message": reverse("labs:message", args=[message.receipt_id]),
+    }
+
+
+def statements(client: Client, address: str, **headers: str) -> list[str]:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        response = client.get(address, headers=headers)
+    assert response.status_code in (200, 204), address
+    return [query["sql"] for query in captured.captured_queries]
+
+
+@pytest.fixture
+def count_all(db: None) -> Callable[[int], dict[str, list[str]]]:
+    def count(rows: int) -> dict[str, list[str]]:
+        clinic = factories.make_clinic()
+        user = factories.make_staff("vet", clinic=clinic)
+        admin = factories.make_staff("admin", clinic=clinic)
+        fill(clinic, user, rows)
+        client = Client()
+        client.force_login(admin)
+        found = {name: statements(client, url) for name, url in addresses(clinic).items()}
+        for name in ("worklist", "request", "unmatched"):
+            url = addresses(clinic)[name]
+            page = client.get(url).content.decode()
+            version = page.partition('{"v": "')[2].partition('"')[0]
+            assert version, name
+            sep = "&" if "?" in url else "?"
+            found[f"{name}, polled"] = statements(
+                client, f"{url}{sep}v={version}", **{"HX-Request": "true"}
+            )
+        return found
+
+    return count
+
+
+def test_every_page_keeps_to_its_committed_count(
+    count_all: Callable[[int], dict[str, list[str]]],
+) -> None:
+    few, many = count_all(3), count_all(30)
+    for name, queries in many.items():
+        assert len(queries) == len(few[name]), f"{name} grows with its rows:\n" + "\n".join(queries)
+    if UPDATE:
+        COUNTS.write_text(
+            json.dumps({name: len(found) for name, found in sorted(few.items())}, indent=2) + "\n"
+        )
+    committed = json.loads(COUNTS.read_text())
+    for name, queries in few.items():
+        assert len(queries) == committed.get(name), (
+            f"{name}: {len(queries)} statements, {committed.get(name)} committed:\n"
+            + "\n".join(queries)
+        )
+    assert set(committed) == set(few)
