@@ -490,6 +490,8 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
             ],
             options={
+                'verbose_name': 'member of staff',
+                'verbose_name_plural': 'staff',
                 'ordering': ('clinic', 'user'),
                 'constraints': [models.UniqueConstraint(fields=('user', 'clinic'), name='membership_once_per_clinic')],
             },

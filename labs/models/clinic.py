@@ -57,6 +57,8 @@ class Membership(models.Model):
     objects = ClinicQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "member of staff"
+        verbose_name_plural = "staff"
         ordering = ("clinic", "user")
         constraints = (
             models.UniqueConstraint(fields=["user", "clinic"], name="membership_once_per_clinic"),
