@@ -1,8 +1,9 @@
-"""Gives chunked bodies a length, before Django sees them.
+"""Takes a request's whole body in, before Django sees the request.
 
-A WSGI application may only read as far as CONTENT_LENGTH says, and a chunked body has none: Django
-reads it as empty and a result that Heska sent would be lost with a 400. So such a body is read here
-first, onto disk where it is large.
+Two reasons. A WSGI application may only read as far as CONTENT_LENGTH says, and a chunked body has
+none: Django reads it as empty, and a result that Heska sent would be lost with a 400. And a client
+that sends slowly, or never finishes, would otherwise hold a thread of `pims.gate` and with it a
+database connection. Large bodies wait on disk.
 """
 
 from __future__ import annotations
@@ -11,36 +12,62 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
+from pims.problems import problem
+
 CHUNK = 64 * 1024
 IN_MEMORY = 1024 * 1024
 
 Environ = dict[str, Any]
-WSGIApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+StartResponse = Callable[..., Any]
+WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-def buffer_chunked(app: WSGIApp, limit: int) -> WSGIApp:
-    """`app`, with every chunked body measured.
+def buffered(app: WSGIApp, limit: int) -> WSGIApp:
+    """`app`, with every body read and measured.
 
-    At most `limit` + 1 bytes are taken. One byte too many is then the declared length, so that the
-    application refuses the body exactly as it refuses one that came with too large a
-    Content-Length.
+    At most `limit` + 1 bytes are taken. Of a chunked body with one byte too many that is then the
+    declared length, so that the application refuses it exactly as it refuses one that came with too
+    large a Content-Length; of the latter it sees the beginning.
     """
 
-    def application(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if "chunked" not in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+        declared = environ.get("CONTENT_LENGTH") or "0"
+        wanted = int(declared) if declared.isdecimal() and not chunked else limit + 1
+        if not wanted:
             return app(environ, start_response)
-        body = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
-        length = _copy(environ["wsgi.input"], body, limit + 1)
+        body = Body(max_size=IN_MEMORY)
+        length = _copy(environ["wsgi.input"], body, min(wanted, limit + 1))
         body.seek(0)
-        # Away with the header: two statements about the length are how requests are smuggled.
-        del environ["HTTP_TRANSFER_ENCODING"]
-        environ |= {"wsgi.input": body, "CONTENT_LENGTH": str(length)}
-        return _ThenClose(app(environ, start_response), body)
+        environ["wsgi.input"] = body
+        if chunked:
+            # Away with the header: two statements about the length are how requests are smuggled.
+            del environ["HTTP_TRANSFER_ENCODING"]
+            environ["CONTENT_LENGTH"] = str(length)
+        elif length < min(wanted, limit + 1):
+            # Nobody is told that it was stored, so nobody may take the beginning for the whole.
+            body.close()
+            return plain(
+                problem(400, "The body ended before its declared length", code="incomplete"),
+                start_response,
+            )
+        return ThenClose(app(environ, start_response), body)
 
     return application
 
 
-class _ThenClose:
+class Body(tempfile.SpooledTemporaryFile[bytes]):
+    """In memory while it is small."""
+
+    def read(self, *args: int) -> bytes:
+        """Raises OSError after the answer was given (`pims.gate`), as for a client that has gone:
+        who comes to read only then must not store anything."""
+        if self.closed:
+            raise OSError("Nobody waits for this answer any more")
+        return super().read(*args)
+
+
+class ThenClose:
     """The application's answer, whose close also takes the body off the disk."""
 
     def __init__(self, answer: Iterable[bytes], body: IO[bytes]) -> None:
@@ -54,6 +81,12 @@ class _ThenClose:
         close = getattr(self._answer, "close", None)
         if close is not None:
             close()
+
+
+def plain(response: Any, start_response: StartResponse) -> Iterable[bytes]:
+    """A Django response that no middleware has seen, as WSGI wants it."""
+    start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+    return [response.content]
 
 
 def _copy(source: IO[bytes], target: IO[bytes], at_most: int) -> int:

@@ -9,6 +9,7 @@ django_application = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402 - readable only now
 
-from pims.buffering import buffer_chunked  # noqa: E402
+from pims.buffering import buffered  # noqa: E402
+from pims.gate import gated  # noqa: E402
 
-application = buffer_chunked(django_application, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+application = buffered(gated(django_application), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

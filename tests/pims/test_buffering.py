@@ -1,8 +1,9 @@
-"""Chunked bodies over a raw socket to a real web server, since a test client cannot send one."""
+"""Bodies over a raw socket to a real web server, since a test client cannot send one."""
 
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pims.buffering import buffer_chunked
+from pims.buffering import buffered
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 200_000
@@ -21,7 +22,7 @@ LIMIT = 200_000
 # Reads as Django does: as far as CONTENT_LENGTH says.
 APP = f"""
 import hashlib, json
-from pims.buffering import buffer_chunked
+from pims.buffering import buffered
 
 def inner(environ, start_response):
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -31,7 +32,7 @@ def inner(environ, start_response):
         "sha": hashlib.sha256(body).hexdigest(), "te": environ.get("HTTP_TRANSFER_ENCODING"),
     }}).encode()]
 
-app = buffer_chunked(inner, {LIMIT})
+app = buffered(inner, {LIMIT})
 """
 
 
@@ -50,7 +51,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        for _ in range(100):
+        for _ in range(600):  # a busy machine
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
                 break
@@ -115,7 +116,7 @@ def test_no_more_is_read_than_the_limit() -> None:
             return b"x" * size
 
     source = Endless()
-    app = buffer_chunked(lambda environ, _: [environ["CONTENT_LENGTH"].encode()], 3_000_000)
+    app = buffered(lambda environ, _: [environ["CONTENT_LENGTH"].encode()], 3_000_000)
     environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": source}
 
     answer = app(environ, lambda *_: None)
@@ -124,3 +125,34 @@ def test_no_more_is_read_than_the_limit() -> None:
     assert source.taken == 3_000_001
     answer.close()
     assert environ["wsgi.input"].closed
+
+
+def test_a_body_that_ends_early_goes_no_further() -> None:
+    said: list[str] = []
+    app = buffered(lambda *_: pytest.fail("the application saw it"), LIMIT)
+    environ = {"CONTENT_LENGTH": "9", "wsgi.input": io.BytesIO(b"half")}
+
+    app(environ, lambda status, headers: said.append(status))
+
+    assert said == ["400 Bad Request"]
+
+
+def test_of_a_body_over_the_limit_the_beginning_is_there() -> None:
+    length = str(LIMIT * 2)
+    environ = {"CONTENT_LENGTH": length, "wsgi.input": io.BytesIO(b"x" * LIMIT * 2)}
+
+    answer = buffered(lambda environ, _: [environ["wsgi.input"].read()], LIMIT)(
+        environ, lambda *_: None
+    )
+
+    assert environ["CONTENT_LENGTH"] == length
+    assert len(b"".join(answer)) == LIMIT + 1
+    answer.close()
+
+
+def test_who_was_not_waited_for_reads_nothing() -> None:
+    environ = {"CONTENT_LENGTH": "4", "wsgi.input": io.BytesIO(b"late")}
+    buffered(lambda *_: [b""], LIMIT)(environ, lambda *_: None).close()
+
+    with pytest.raises(OSError, match="Nobody waits"):
+        environ["wsgi.input"].read()
