@@ -1,0 +1,56 @@
+"""Small by default; FULL=1 in the environment for the sizes that the project promises."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults import stack as stacks
+from tests.faults.oracle import Log
+
+FULL = os.environ.get("FULL") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process runs all of these, where pytest-xdist is told so: two installations on two cores
+    would only wait for each other. They bring their own database, so one half of `make test`
+    suffices."""
+    here = Path(__file__).parent
+    elsewhere = pytest.mark.skip(reason="has its own PostgreSQL; ran in the half on SQLite")
+    for item in items:
+        if here in item.path.parents and "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.faults)
+            item.add_marker(pytest.mark.xdist_group("faults"))
+            if os.environ.get("DATABASE_URL") and not FULL:
+                item.add_marker(elsewhere)
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[stacks.Stack]:
+    with stacks.running(requests=400 if FULL else 12) as running:
+        yield running
+
+
+@pytest.fixture
+def stack(installation: stacks.Stack) -> Iterator[stacks.Stack]:
+    """Alive, and with no messages."""
+    installation.postgres.wait()
+    installation.web.revive()
+    installation.clear()
+    yield installation
+    installation.web.revive()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    opened = Log(tmp_path / "oracle.jsonl")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def full() -> bool:
+    return FULL
