@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,12 @@ import pytest
 import time_machine
 from django.contrib.auth.models import User
 from django.core.management import CommandError
-from django.test import Client
+from django.db import transaction
+from django.test import Client, override_settings
 from django.utils import timezone
+from pytest_django import DjangoDbBlocker
 
-from integrations.heska.demo import orphans
+from integrations.heska.demo import past
 from labs.models import (
     Clinic,
     LabEvent,
@@ -35,8 +39,24 @@ pytestmark = pytest.mark.django_db
 EXAMPLE = "/api/labresults/k9d2c7e1f0a84bX5mQ2rTz"
 
 
+@pytest.fixture(scope="module")
+def seeded(
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Path]:
+    """VAR_DIR of a demo that is filled in once for this module: it takes some seconds."""
+    var_dir = tmp_path_factory.mktemp("var")
+    with django_db_blocker.unblock(), transaction.atomic(), override_settings(VAR_DIR=var_dir):
+        assert answer("seed_demo") == {"seeded": True, "files": str(var_dir / "demo")}
+        yield var_dir
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def folder(settings: Any, tmp_path: Path) -> Path:
+def folder(seeded: Path, settings: Any, tmp_path: Path) -> Path:
+    """A copy of its files, for one test."""
+    shutil.copytree(seeded / "demo", tmp_path / "demo")
     settings.VAR_DIR = tmp_path
     return tmp_path / "demo"
 
@@ -46,9 +66,28 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def test_what_the_demo_holds(folder: Path) -> None:
-    assert answer("seed_demo") == {"seeded": True, "files": str(folder)}
+def test_it_is_all_or_nothing(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
 
+    settings.VAR_DIR = tmp_path
+    monkeypatch.setattr(past, "play", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        said("seed_demo")
+    assert not Clinic.objects.exists()
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_clinic_that_is_not_the_demos_is_left_alone(settings: Any, tmp_path: Path) -> None:
+    settings.VAR_DIR = tmp_path
+    make_clinic(public_id="clinic-0077")
+    with pytest.raises(CommandError, match="clinic-0077 that is not the demo's"):
+        said("seed_demo")
+
+
+def test_what_the_demo_holds(folder: Path) -> None:
     assert Clinic.objects.count() == 2
     assert Patient.objects.filter(owner__isnull=False).count() == 40
     for login in read(folder / "logins.json"):
@@ -83,7 +122,6 @@ def test_what_the_demo_holds(folder: Path) -> None:
 
 
 def test_the_contracts_examples_file_as_they_stand(folder: Path) -> None:
-    answer("seed_demo")
     variables = dict(
         line.replace("'", "").split("=", 1)
         for line in (folder / "heska.env").read_text().splitlines()
@@ -107,7 +145,6 @@ def test_the_contracts_examples_file_as_they_stand(folder: Path) -> None:
 
 
 def test_the_second_run_keeps_it_and_moves_the_day(folder: Path, settings: Any) -> None:
-    answer("seed_demo")
     counts = [model.objects.count() for model in (Patient, LabRequest, Message, LabEvent)]
     before = dict(LabRequest.objects.values_list("lab_report_id", "requested_at"))
     queue = dict(UnmatchedResult.objects.values_list("pk", "created_at"))
@@ -146,20 +183,3 @@ def test_the_second_run_keeps_it_and_moves_the_day(folder: Path, settings: Any) 
     (login, *_) = read(folder / "logins.json")
     assert User.objects.get(username=login["username"]).check_password(login["password"])
     assert read(folder / "simulator.json")["clinics"][0]["client_id"] == "demo-clinic-0042"
-
-
-def test_it_is_all_or_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(orphans, "fill", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        said("seed_demo")
-    assert not Clinic.objects.exists()
-    assert not folder.exists()
-
-
-def test_a_clinic_that_is_not_the_demos_is_left_alone(folder: Path) -> None:
-    make_clinic(public_id="clinic-0077")
-    with pytest.raises(CommandError, match="clinic-0077 that is not the demo's"):
-        said("seed_demo")
