@@ -269,11 +269,7 @@ def _page(
 
 
 def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
-    source = request.POST if request.method == "POST" else request.GET
-    try:
-        chosen = UUID(source.get("candidate", ""))
-    except ValueError:
-        chosen = None
+    chosen = _chosen(request)
     runs = orphans.runs_of(unmatched)
     shown = [orphans.shown(run) for run in runs]
     lines = orphans.typed_lines(unmatched, shown)
@@ -292,7 +288,7 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "runs": shown,
         "lines": lines,
         "cards": [(c, _cells(c, keys)) for c in found[:CARDS]],
-        "columns": max(1, len(found[:CARDS])),
+        "columns": max(1 if waits else 0, len(found[:CARDS])),
         "leads": bool(found) and _leads(found),
         "further": found[CARDS:],
         "readings": readings[:5],
@@ -309,6 +305,17 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "dismissals": DISMISSALS,
         "other": OTHER,
     }
+
+
+def _chosen(request: Any) -> UUID | None:
+    """The animal that a person looked up. After a refusal the cards stand in the order they had."""
+    source = request.GET
+    if request.method == "POST":
+        source = request.POST if request.POST.get("found_by") == "search" else {}
+    try:
+        return UUID(source.get("candidate", ""))
+    except ValueError:
+        return None
 
 
 def _found(

@@ -227,6 +227,14 @@ def test_a_stale_page_is_refused_and_told_who_was_first(world: World) -> None:
     assert MatchDecision.objects.get().patient == world.biscuit
 
 
+def test_after_a_refusal_the_cards_stand_in_the_order_they_had(world: World) -> None:
+    other = factories.make_patient(world.clinic, name="Biscuit", deceased=True)
+    page = world.attach(other, typed_name="Rex").content.decode()
+    assert page.index("P-10482</button>") < page.index(f"{other.patient_id}</button>")
+    looked_up = world.attach(other, typed_name="Rex", found_by="search").content.decode()
+    assert looked_up.index(f"{other.patient_id}</button>") < looked_up.index("P-10482</button>")
+
+
 def test_a_record_that_changed_meanwhile_is_shown_again(world: World) -> None:
     seen = candidates_for(world.orphan, runs=[], chosen=world.biscuit.uuid)[0].seen_key
     Patient.objects.update(name="Brisket")
