@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -56,13 +57,22 @@ def deliver(submission_id: int) -> None:
 
 def _submit(claim: submissions.Claim, connection: Connection, body: str) -> outbound.Answer:
     """One order call; after a 401 one fresh token and one replay (contract, "Heska answers")."""
-    token = tokens.token(connection)
+    token = _token(tokens.token, connection)
     try:
         return _call(claim, token, body)
     except client.HeskaError as error:
         if not error.stale_token:
             raise
-    return _call(claim, tokens.fresh_token(connection), body)
+    return _call(claim, _token(tokens.fresh_token, connection), body)
+
+
+def _token(get: Callable[[Connection], str], connection: Connection) -> str:
+    try:
+        return get(connection)
+    except client.HeskaError as error:
+        # Whatever became of the call for a token: the order itself was surely not sent.
+        error.outcome_unknown = False
+        raise
 
 
 def _call(claim: submissions.Claim, token: str, body: str) -> outbound.Answer:
@@ -152,8 +162,13 @@ def file_stored(message: Message) -> list[Receipt]:
     members = inbound.messages(value)
     if members is None:
         return [_file_one(message, value)]
-    if not members:
-        journal.quarantine(message=message, cause="It is a list with nothing in it.")
+    if not members or len(members) > inbound.MAX_MESSAGES:
+        cause = (
+            f"It holds more than {inbound.MAX_MESSAGES} messages."
+            if members
+            else "It is a list with nothing in it."
+        )
+        journal.quarantine(message=message, cause=cause)
         return [Receipt(receipt_id=message.receipt_id, status="Quarantined")]
     with transaction.atomic():
         parts = journal.split(message=message, parts=[strict.dumps(member) for member in members])
@@ -243,7 +258,9 @@ def replay(message_id: int) -> None:
     if message.state in (MessageState.FILED, MessageState.UNMATCHED):
         return
     if message.declared_size is not None:
-        return  # only its beginning was kept; there is nothing more to read
+        # Only its beginning was kept; there is nothing more to read.
+        journal.quarantine(message=message, cause="The body is over the limit")
+        return
     Message.objects.filter(pk=message.pk).update(state=MessageState.RECEIVED)
     message.state = MessageState.RECEIVED
     message.parts.filter(state=MessageState.QUARANTINED).update(state=MessageState.RECEIVED)

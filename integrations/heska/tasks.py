@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 
 from celery import current_app, shared_task
-from kombu.exceptions import OperationalError
 
 from integrations.heska import services
 
@@ -25,8 +24,9 @@ def deliver(submission_id: int) -> None:
 
 
 def wake(submission_id: int) -> None:
-    """Publish `deliver` once, without retrying. The broker may be down (OperationalError) or its
-    folder gone (OSError): the sweeper finds the row in either case, so this never raises.
+    """Publish `deliver` once, without retrying. The broker may be down (OperationalError), full, or
+    its folder gone (OSError, ChannelError, by the transport): the sweeper finds the row in any
+    case, so this never raises.
 
     A connection of its own, because a worker's may wait longer than a person at a form: measured
     with Redis stopped, the ordinary one took 6 s to give up, this one 0.0 s; with Redis frozen 6.9
@@ -36,5 +36,5 @@ def wake(submission_id: int) -> None:
         with current_app.connection_for_write() as connection:
             connection.transport_options = {**connection.transport_options, **IMPATIENT}
             deliver.apply_async(args=(submission_id,), connection=connection, retry=False)
-    except (OperationalError, OSError) as error:
+    except Exception as error:
         log.warning("No worker was woken for submission %s: %s", submission_id, error)

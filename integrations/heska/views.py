@@ -24,6 +24,7 @@ from django.http import (
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from oauth2_provider.views import TokenView
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -67,6 +68,8 @@ def token(request: HttpRequest) -> HttpResponse:
     }
     if fields.get("scope"):
         form["scope"] = fields["scope"]
+    # A NUL or a lone surrogate is in no credentials, and no database or encoding takes it.
+    form = {name: strict.safe(value) for name, value in form.items()}
     request.META.pop("HTTP_AUTHORIZATION", None)
     request.META["CONTENT_TYPE"] = "application/x-www-form-urlencoded"
     request.POST = QueryDict(urlencode(form))
@@ -106,9 +109,21 @@ def sender(request: Request) -> Any:
     return cast("Any", request.auth).application
 
 
+class AlwaysJson(BaseContentNegotiation):
+    """A result is not refused for what its sender would like the answer to look like: no 406 for
+    an Accept header, no 404 for `?format=`."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
 class IntakeView(APIView):
     authentication_classes = (BearerAuthentication,)
     permission_classes = (MayPostResults,)
+    content_negotiation_class = AlwaysJson
     http_method_names = ["post"]
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -135,9 +150,11 @@ class IntakeView(APIView):
             vendor=VENDOR,
             clinic=clinic,
             sender=sender(request).client_id[:100],
-            target=request.path.rstrip("/"),
+            target=strict.safe(request.path_info).rstrip("/"),
             headers={
-                name: request.headers[name] for name in KEPT_HEADERS if name in request.headers
+                name: strict.safe(request.headers[name])
+                for name in KEPT_HEADERS
+                if name in request.headers
             },
             raw=body,
             declared_size=size,
@@ -148,7 +165,7 @@ class IntakeView(APIView):
             return self.refuse(message, 403, "clinic", "This token is not for that clinic")
         if unsupported := _unsupported(request):
             return self.refuse(message, 415, "media-type", unsupported)
-        if not new and message.state != "received":
+        if not new and message.state not in ("received", "quarantined"):
             return _duplicate(message)
         return self.file(message, new=new)
 
@@ -168,17 +185,19 @@ class IntakeView(APIView):
                 detail=f"{error} The bytes were kept.",
                 ReceiptId=message.receipt_id,
             )
-        except DatabaseError:
+        except Exception:
             # The bytes are committed: whatever happened since, they are ours now.
             log.exception("Filing %s failed", message.receipt_id)
             receipts = [services.Receipt(receipt_id=message.receipt_id, status="Received")]
         failpoint("answering")
         stored = all(receipt.status == "Stored" for receipt in receipts)
         bodies = [{"ReceiptId": r.receipt_id, "Status": r.status} for r in receipts]
-        if message.parts.exists():
-            return Response({"Receipts": bodies}, status=201 if stored else 202)
+        several = receipts[0].receipt_id != message.receipt_id
         if not new:
-            return _duplicate(message)
+            bodies = [{**body, "Status": "Duplicate"} for body in bodies]
+            return Response({"Receipts": bodies} if several else bodies[0], status=200)
+        if several:
+            return Response({"Receipts": bodies}, status=201 if stored else 202)
         return Response(bodies[0], status=201 if stored else 202)
 
 
@@ -186,6 +205,7 @@ class ResultView(IntakeView):
     def post(self, request: Request, key: str) -> Response:
         clinic = sender(request).inbound.clinic
         if clinic is None:
+            key = strict.safe(key)
             found = LabRequest.objects.select_related("clinic").filter(result_key=key).first()
             clinic = found.clinic if found else None
         return self.intake(request, clinic, own_path=False)
@@ -193,6 +213,7 @@ class ResultView(IntakeView):
 
 class UnmatchedView(IntakeView):
     def post(self, request: Request, clinic_id: str) -> Response:
+        clinic_id = strict.safe(clinic_id)
         clinic = Clinic.objects.filter(public_id=clinic_id).first()
         if clinic is None:
             # [seed] "Heska can use the client ID that is provided to each clinic."

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from labs.models import LabRequest, Sex
 from labs.report import Identity, Report
 
 
 def same_text(one: str, other: str) -> bool:
-    return " ".join(one.casefold().split()) == " ".join(other.casefold().split())
+    """Whether they read the same: case, spaces and the ways to write “ë” do not count."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def contradictions(report: Report, request: LabRequest, external_id: str) -> list[str]:
@@ -39,7 +46,34 @@ def identity_contradictions(typed: Identity, request: LabRequest) -> list[str]:
         found.append(f"Species {typed.species}; {patient.name} is a {patient.species}.")
     if typed.sex_code and patient.sex != Sex.UNKNOWN and typed.sex_code != patient.sex:
         found.append(f"Sex {typed.sex}; {patient.name} is {patient.get_sex_display().lower()}.")
+    chips = {_chip(typed.microchip), _chip(patient.microchip)} - {""}
+    if len(chips) > 1:
+        found.append(f"Microchip {typed.microchip}; {patient.name} has {patient.microchip}.")
     return found
+
+
+def _chip(number: str) -> str:
+    return "".join(character for character in number if character.isalnum()).casefold()
+
+
+def newly_contradicts(known: dict[str, str], typed: Identity, request: LabRequest) -> list[str]:
+    """What a later message of a matched orphan says against the match that nobody could know when
+    it was made: of fields that were empty then. What was typed already, a person has judged."""
+
+    def new(name: str) -> str:
+        text: str = getattr(typed, name)
+        return "" if known.get(name, "").strip() else text
+
+    said_now = Identity(
+        patient_id=new("patient_id"),
+        patient_name=new("patient_name"),
+        species=new("species"),
+        species_code=typed.species_code if new("species") else "",
+        sex=new("sex"),
+        sex_code=typed.sex_code if new("sex") else "",
+        microchip=new("microchip"),
+    )
+    return identity_contradictions(said_now, request)
 
 
 def differs(one: dict[str, str], other: Identity) -> bool:
@@ -48,5 +82,7 @@ def differs(one: dict[str, str], other: Identity) -> bool:
         (one.get("patient_id", ""), other.patient_id),
         (one.get("patient_name", ""), other.patient_name),
         (one.get("species_code", ""), other.species_code),
+        (one.get("sex_code", ""), other.sex_code),
+        (_chip(one.get("microchip", "")), _chip(other.microchip)),
     )
     return any(a.strip() and b.strip() and not same_text(a, b) for a, b in pairs)

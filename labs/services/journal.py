@@ -129,10 +129,11 @@ def quarantine(*, message: Message, cause: str) -> None:
 def filing_failed(*, message: Message, cause: str) -> None:
     """Filing broke: the row stays `received` with its cause and is tried again by the sweeper."""
     attempts = message.attempts + 1
-    Message.objects.filter(pk=message.pk).update(
+    # Only while nobody else has filed it, and no power that a timedelta cannot hold.
+    Message.objects.pending().filter(pk=message.pk).update(
         attempts=attempts,
         cause=cause,
-        not_before=timezone.now() + min(REFILE_WAIT * 2**attempts, timedelta(hours=1)),
+        not_before=timezone.now() + min(REFILE_WAIT * 2 ** min(attempts, 7), timedelta(hours=1)),
     )
 
 
@@ -148,8 +149,12 @@ def sweep() -> int:
     for pk, vendor in pending:
         try:
             vendors.get(vendor).refile(pk)
-        except Exception:
-            # One message that cannot be filed must not keep the others waiting; its own row
-            # says why (filing_failed).
+        except Exception as error:
+            # One message that cannot be filed must not keep the others waiting: it goes to the end
+            # of the queue, and its own row says why.
             log.exception("Filing message %s failed", pk)
+            filing_failed(
+                message=Message.objects.get(pk=pk),
+                cause=f"Filing failed: {type(error).__name__}",
+            )
     return len(pending)

@@ -16,6 +16,7 @@ from labs.models import (
     MatchDecision,
     Panel,
     Patient,
+    ReviewState,
     TestRun,
     UnmatchedResult,
     UnmatchedState,
@@ -67,6 +68,8 @@ def match(
             request = _retrospective_request(acting_user, patient, runs)
         else:
             request = LabRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+            if request.cancelled_at is not None:
+                raise InvalidInput("That request was cancelled. Choose another one, or a new one.")
         _move(runs, request)
         _decide(
             unmatched,
@@ -106,7 +109,7 @@ def unmatch(
         )
         decision = unmatched.decisions.select_related("patient").get(active=True)
         request = LabRequest.objects.select_for_update(of=("self",)).get(pk=decision.request_id)
-        unmatched.runs.update(request=None, requested_test=None)
+        unmatched.runs.update(request=None, requested_test=None, review_state=ReviewState.WAITING)
         decision.active = False
         decision.save(update_fields=["active"])
         _decide(
@@ -238,7 +241,10 @@ def _move(runs: list[TestRun], request: LabRequest) -> None:
         panel = panels.panel_of(run, [test.panel for test in tests])
         run.request = request
         run.requested_test = next((test for test in tests if test.panel == panel), None)
-        run.save(update_fields=["request", "requested_test"])
+        run.review_state = (
+            ReviewState.WAITING
+        )
+        run.save(update_fields=["request", "requested_test", "review_state"])
 
 
 def _decide(

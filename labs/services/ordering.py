@@ -23,7 +23,7 @@ from labs.models import (
     Submission,
     SubmissionState,
 )
-from labs.services import states
+from labs.services import states, submissions
 from labs.services.events import record
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def place_request(
     """
     clinic = patient.clinic
     roles.require(acting_user, clinic, "order")
+    panels = list(dict.fromkeys(panels))
     if not panels:
         raise InvalidInput("Choose at least one test.")
     if patient.deceased:
@@ -163,8 +164,14 @@ def cancel_request(*, acting_user: User | None, request: LabRequest, reason: str
     """
     roles.require(acting_user, request.clinic, "order")
     with transaction.atomic():
+        # The head row's lock: a result that is being filed at this moment is seen, or sees this.
+        now = submissions.locked(request.pk)
+        if now.cancelled_at is not None:
+            return
+        if now.runs.exists():
+            raise InvalidInput("Results have already come; this request can't be cancelled.")
         Submission.objects.filter(
-            request=request,
+            request=now,
             state__in=[
                 SubmissionState.QUEUED,
                 SubmissionState.UNKNOWN,
@@ -172,18 +179,14 @@ def cancel_request(*, acting_user: User | None, request: LabRequest, reason: str
                 SubmissionState.NEEDS_ATTENTION,
             ],
         ).update(state=SubmissionState.CANCELLED)
-        request.refresh_from_db()
-        if request.cancelled_at is not None:
-            return
-        if request.runs.exists():
-            raise InvalidInput("Results have already come; this request can't be cancelled.")
-        request.cancelled_at = timezone.now()
-        request.cancelled_reason = reason[:200]
-        request.save(update_fields=["cancelled_at", "cancelled_reason"])
+        now.cancelled_at = timezone.now()
+        now.cancelled_reason = reason[:200]
+        now.save(update_fields=["cancelled_at", "cancelled_reason"])
         record(
             "request.cancelled",
-            clinic=request.clinic,
+            clinic=now.clinic,
             acting_user=acting_user,
-            request=request,
+            request=now,
         )
-        states.refresh(request)
+        states.refresh(now)
+    request.refresh_from_db()

@@ -47,14 +47,14 @@ def observations(
 ) -> list[Observation]:
     """Unsaved rows of one version, in the order delivered. `analytes` by code and by upper-case
     code; an unknown code is stored all the same, without an analyte."""
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     stored = []
     for index, row in enumerate(rows, start=1):
-        seen[row.code] += 1
+        seen[row.code, row.sequence] += 1
         made = observation(result=result, run=run, row=row, analytes=analytes)
         # A correction lists only some rows: by their sequence they keep their place in the panel.
         made.position = int(row.sequence) if SMALL_NUMBER.fullmatch(row.sequence) else index
-        made.occurrence = seen[row.code]
+        made.occurrence = seen[row.code, row.sequence]
         stored.append(made)
     return stored
 

@@ -81,7 +81,7 @@ def test_state(test: RequestedTest, run_statuses: Iterable[str]) -> TestState:
     for state in BEST_FIRST:
         if state in states:
             return state
-    return TestState.REFUSED if test.state == TestState.REFUSED else TestState.REQUESTED
+    return TestState.REFUSED if test.refusal else TestState.REQUESTED
 
 
 def refresh(request: LabRequest) -> RequestState:

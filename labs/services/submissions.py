@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from labs import roles, vendors
 from labs.errors import InvalidInput
-from labs.models import RequestedTest, Submission, SubmissionState, TestState
+from labs.models import LabRequest, RequestedTest, Submission, SubmissionState, TestState
 from labs.order import Order, OrderedTest, Receipt
 from labs.services import states
 from labs.services.events import record
@@ -37,8 +37,12 @@ SWEEP_BATCH = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
+    """`was_unknown`: an earlier attempt may have arrived, so that one which surely did not changes
+    nothing about that."""
+
     submission: Submission
     lease: uuid.UUID
+    was_unknown: bool = False
 
 
 def claim(submission_id: int) -> Claim | None:
@@ -47,23 +51,25 @@ def claim(submission_id: int) -> Claim | None:
     for ever."""
     now = timezone.now()
     lease = uuid.uuid4()
-    changed = (
-        Submission.objects.due(now)
-        .filter(pk=submission_id)
-        .update(
-            state=SubmissionState.SENDING,
-            attempts=F("attempts") + 1,
-            first_attempt_at=Coalesce("first_attempt_at", now),
-            lease=lease,
-            lease_until=now + LEASE,
-        )
+    due = Submission.objects.due(now).filter(pk=submission_id)
+    state = due.values_list("state", flat=True).first()
+    changed = due.filter(state=state).update(
+        state=SubmissionState.SENDING,
+        attempts=F("attempts") + 1,
+        first_attempt_at=Coalesce("first_attempt_at", now),
+        lease=lease,
+        lease_until=now + LEASE,
     )
     if changed != 1:
         return None
     submission = Submission.objects.select_related(
         "clinic", "request__clinic", "request__patient__owner", "request__requested_by"
     ).get(pk=submission_id)
-    return Claim(submission=submission, lease=lease)
+    return Claim(
+        submission=submission,
+        lease=lease,
+        was_unknown=state == SubmissionState.UNKNOWN,
+    )
 
 
 def order_of(submission: Submission) -> Order:
@@ -118,7 +124,7 @@ def settle_accepted(claim: Claim, receipt: Receipt) -> bool:
                     request=submission.request,
                     test_request_id=outcome.test_request_id,
                     state=TestState.REQUESTED,
-                ).update(state=TestState.REFUSED, refusal=outcome.words)
+                ).update(state=TestState.REFUSED, refusal=outcome.words or "No reason was given.")
 
     return _settle(
         claim,
@@ -152,7 +158,8 @@ def settle_retry(
     submission = claim.submission
     if submission.attempts >= len(SCHEDULE):
         return _settle(claim, SubmissionState.NEEDS_ATTENTION, error=error, words=words)
-    state = SubmissionState.UNKNOWN if outcome_unknown else SubmissionState.QUEUED
+    unknown = outcome_unknown or claim.was_unknown
+    state = SubmissionState.UNKNOWN if unknown else SubmissionState.QUEUED
     return _settle(
         claim,
         state,
@@ -183,6 +190,11 @@ def _settle(
     here and changes nothing: false."""
     submission = claim.submission
     with transaction.atomic():
+        # Results may come, and a person may cancel, while the call is under way: the head row's
+        # lock, and what stands in it now.
+        request = locked(submission.request_id)
+        if request.cancelled_at is not None and state != SubmissionState.ACCEPTED:
+            state = SubmissionState.CANCELLED  # never sent again
         changed = Submission.objects.filter(
             pk=submission.pk, state=SubmissionState.SENDING, lease=claim.lease
         ).update(
@@ -203,12 +215,23 @@ def _settle(
             f"submission.{state}",
             clinic=submission.clinic,
             source=submission.vendor,
-            request=submission.request,
+            request=request,
             attempt=submission.attempts,
             error=error,
         )
-        states.refresh(submission.request)
+        states.refresh(request)
     return True
+
+
+def locked(request_id: int) -> LabRequest:
+    """The head row of an order, locked in the caller's transaction: before its submission's row,
+    always, so that nobody waits for each other."""
+    found: LabRequest = (
+        LabRequest.objects.select_for_update(of=("self",))
+        .select_related("clinic", "patient")
+        .get(pk=request_id)
+    )
+    return found
 
 
 def resubmit(*, acting_user: User | None, submission: Submission) -> None:
@@ -219,6 +242,7 @@ def resubmit(*, acting_user: User | None, submission: Submission) -> None:
     roles.require(acting_user, submission.clinic, "order")
     vendor = vendors.get(submission.vendor)
     with transaction.atomic():
+        request = locked(submission.request_id)
         changed = Submission.objects.filter(
             state__in=[
                 SubmissionState.REJECTED,
@@ -240,9 +264,9 @@ def resubmit(*, acting_user: User | None, submission: Submission) -> None:
             "submission.resubmitted",
             clinic=submission.clinic,
             acting_user=acting_user,
-            request=submission.request,
+            request=request,
         )
-        states.refresh(submission.request)
+        states.refresh(request)
         transaction.on_commit(lambda: vendor.wake(submission.pk))
 
 

@@ -6,7 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from django.db.models import QuerySet
+
 from labs.models import LabResult, Observation, ResultStatus, ReviewState, TestRun
+from labs.report import Report
+from labs.services.rows import digest
 
 RANK = {
     ResultStatus.PRELIMINARY: 0,
@@ -19,12 +23,14 @@ NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 def order_key(
     report_version: int, reported_at: datetime | None, status: str
-) -> tuple[int, datetime, int]:
-    """ReportVersion, then ReportedAt, then status (contract, "Inbound")."""
-    return report_version, reported_at or NEVER, RANK[ResultStatus(status)]
+) -> tuple[bool, int, datetime, int]:
+    """ReportVersion, then ReportedAt, then status (contract, "Inbound"); but a preliminary version
+    never replaces one that is final (reliability.md B4)."""
+    closes = status != ResultStatus.PRELIMINARY
+    return closes, report_version, reported_at or NEVER, RANK[ResultStatus(status)]
 
 
-def key_of(version: LabResult) -> tuple[int, datetime, int, int]:
+def key_of(version: LabResult) -> tuple[bool, int, datetime, int, int]:
     # The primary key only decides between versions that say the same: a tie that differs is a
     # conflict and was never stored here.
     return (
@@ -33,12 +39,35 @@ def key_of(version: LabResult) -> tuple[int, datetime, int, int]:
     )
 
 
+def ties(report: Report, runs: QuerySet[TestRun]) -> list[str]:
+    """Two messages of the same version that differ: nobody can say which one holds."""
+    stored = LabResult.objects.filter(
+        run__in=runs.filter(run_key__in=[run.key for run in report.runs])
+    ).select_related("run")
+    known = {
+        (
+            version.run.run_key,
+            order_key(version.report_version, version.reported_at, version.status),
+        ): version.digest
+        for version in stored
+    }
+    found = []
+    for run in report.runs:
+        order = order_key(report.version, report.reported_at, run.status)
+        earlier = known.get((run.key, order))
+        if earlier is not None and earlier != digest(run):
+            name = run.test_name or run.test_code or "the test"
+            found.append(f"It differs from an earlier message of the same version of {name}.")
+    return found
+
+
 def current_rows(rows: Iterable[tuple[LabResult, Observation]]) -> set[int]:
-    """Primary keys of the rows that count: the newest version of each (code, sequence). A
-    correction lists only what changed, so rows that it does not list stay."""
-    newest: dict[tuple[str, str], tuple[tuple[int, datetime, int, int], int]] = {}
+    """Primary keys of the rows that count: the newest version of each (code, sequence); the same
+    pair twice in one message is two rows. A correction lists only what changed, so rows that it
+    does not list stay."""
+    newest: dict[tuple[str, str, int], tuple[tuple[bool, int, datetime, int, int], int]] = {}
     for version, row in rows:
-        identity = (row.code, row.sequence or f"#{row.occurrence}")
+        identity = (row.code, row.sequence, row.occurrence)
         candidate = (key_of(version), row.pk)
         if identity not in newest or newest[identity] < candidate:
             newest[identity] = candidate
@@ -73,7 +102,8 @@ def _says_what_was_signed(run: TestRun, current: LabResult) -> bool:
 
 def snapshot(run: TestRun, current: LabResult) -> list[dict[str, object]]:
     """The current picture as a person sees it: what a review signs and a change is judged by."""
-    shown: list[dict[str, object]] = [{"comments": current.comments}]
+    cancelled = current.status == ResultStatus.CANCELLED
+    shown: list[dict[str, object]] = [{"comments": current.comments, "cancelled": cancelled}]
     for row in run.observations.filter(current=True).order_by("position", "pk"):
         shown.append(
             {

@@ -1,0 +1,135 @@
+"""Storing what a report says: each run as a new version of itself, with its rows and files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from labs.models import (
+    Attachment,
+    LabRequest,
+    LabResult,
+    Message,
+    Observation,
+    RequestedTest,
+    TestRun,
+    UnmatchedResult,
+)
+from labs.report import File, Report, Run
+from labs.services import panels, versions
+from labs.services.files import content_type_of
+from labs.services.rows import analytes_by_code, digest, fit, observations
+
+
+def with_own_keys(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """Each run of one message under a key of its own that fits its column: a sender that gives two
+    runs one id still reports two runs, and a long id is not cut into another one's."""
+    used: set[str] = set()
+    own = []
+    for run in runs:
+        key, number = _short(run.key), 1
+        while key in used:
+            number += 1
+            key = _short(f"{run.key}#{number}")
+        used.add(key)
+        own.append(replace(run, key=key))
+    return tuple(own)
+
+
+def _short(key: str) -> str:
+    limit = TestRun._meta.get_field("run_key").max_length or 0
+    if len(key) <= limit:
+        return key
+    sha256 = hashlib.sha256(key.encode()).hexdigest()
+    return f"{key[: limit - len(sha256) - 1]}~{sha256}"
+
+
+def store(
+    *,
+    message: Message,
+    report: Report,
+    request: LabRequest | None,
+    unmatched: UnmatchedResult | None,
+) -> None:
+    """Store each run of the report as a version, and mark what is current, in the caller's
+    transaction."""
+    analytes = analytes_by_code()
+    tests = list(request.tests.select_related("panel")) if request else []
+    for run in report.runs:
+        stored_run = _run_row(message, run, request, unmatched, tests)
+        result = LabResult(
+            clinic=message.clinic,
+            run=stored_run,
+            message=message,
+            status=run.status,
+            report_version=report.version,
+            reported_at=report.reported_at,
+            run_at=run.run_at,
+            run_at_text=run.run_at_text,
+            comments=list(run.comments),
+            correction_reason=report.correction_reason,
+            species=report.identity.species_code
+            if report.identity and report.identity.animal
+            else None,
+            digest=digest(run),
+        )
+        fit(result)
+        result.save()
+        Observation.objects.bulk_create(
+            observations(result=result, run=stored_run, rows=run.rows, analytes=analytes)
+        )
+        _attach(message, result, run.files)
+        versions.refresh(stored_run)
+    _attach(message, None, report.files)
+
+
+def _run_row(
+    message: Message,
+    run: Run,
+    request: LabRequest | None,
+    unmatched: UnmatchedResult | None,
+    tests: list[RequestedTest],
+) -> TestRun:
+    stored = TestRun(
+        clinic=message.clinic,
+        request=request,
+        unmatched=unmatched,
+        run_key=run.key,
+        test_code=run.test_code,
+        test_name=run.test_name,
+        category=run.category,
+        analyzer_model=run.analyzer_model,
+        analyzer_serial=run.analyzer_serial,
+        analyzer_name=run.analyzer_name,
+        specimen_type=run.specimen_type,
+        requested_test=panels.requested_test(run, tests),
+    )
+    fit(stored)
+    earlier: TestRun | None = TestRun.objects.filter(
+        request=request, unmatched=unmatched, run_key=stored.run_key
+    ).first()
+    if earlier is None:
+        # The head row is locked, so nobody else adds this run between the look and the insert.
+        stored.save()
+        return stored
+    return earlier
+
+
+def _attach(message: Message, result: LabResult | None, files: tuple[File, ...]) -> None:
+    for file in files:
+        kind, warnings = content_type_of(file)
+        attachment = Attachment(
+            message=message,
+            result=result,
+            attachment_id=file.attachment_id,
+            file_name=file.file_name,
+            content_type=kind,
+            description=file.description,
+            analyte_code=file.analyte_code,
+            size=len(file.content),
+            sha256=hashlib.sha256(file.content).hexdigest(),
+            warnings=[*file.warnings, *warnings],
+            content=file.content,
+        )
+        fit(attachment)
+        attachment.save()
