@@ -261,7 +261,10 @@ def replay(message_id: int) -> None:
         # Only its beginning was kept; there is nothing more to read.
         journal.quarantine(message=message, cause="The body is over the limit")
         return
-    Message.objects.filter(pk=message.pk).update(state=MessageState.RECEIVED)
+    # Only if it still waits: its sender may have posted it again and had it filed since the look.
+    waiting = Message.objects.filter(pk=message.pk, state=message.state)
+    if not waiting.update(state=MessageState.RECEIVED):
+        return
     message.state = MessageState.RECEIVED
     message.parts.filter(state=MessageState.QUARANTINED).update(state=MessageState.RECEIVED)
     try:

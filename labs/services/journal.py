@@ -100,6 +100,8 @@ def dedupe_key(
 
 def split(*, message: Message, parts: list[bytes]) -> list[Message]:
     """A child row for each message of an array, in the caller's transaction. Idempotent."""
+    # The same array posted twice at one moment, or swept meanwhile, is split once.
+    Message.objects.select_for_update(of=("self",)).only("pk").get(pk=message.pk)
     existing = {child.part: child for child in message.parts.all()}
     for position, raw in enumerate(parts):
         if position not in existing:
