@@ -120,6 +120,11 @@ class Stack:
         self.web = web(self.port, self.env | env, self.directory, application=application)
         self.web.start()
 
+    @property
+    def failpoint(self) -> Path:
+        """Write the name of a fail-point here: the next process to come by dies there."""
+        return self.directory / "failpoint"
+
     def clear(self) -> None:
         """No messages and nothing made from them; clinics, requests and clients stay."""
         self.postgres.query(
@@ -155,6 +160,7 @@ def running(*, clinics: int = 4, requests: int = 12, **extra: str) -> Iterator[S
             "PORT": str(port),
             "PUBLIC_BASE_URL": f"http://localhost:{port}",
             "PYTHONUNBUFFERED": "1",
+            "FAILPOINT": str(directory / "failpoint"),
         } | extra
         (directory / "var").mkdir()
         postgres = Postgres(env["DATABASE_URL"])
