@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from labs.models import LabRequest, RequestState
 from labs.queries.events import Event
 from labs.queries.results import Results
-from labs.queries.words import OPEN_TESTS, due_at, duration, longest_open, submission_of
+from labs.queries.words import OPEN_TESTS, due_at, duration, longest_open, stalled, submission_of
 
 DELIVERED = {
     RequestState.ACCEPTED,
@@ -30,7 +30,7 @@ class Step:
 
 def steps(request: LabRequest, results: Results, events: list[Event], now: datetime) -> list[Step]:
     """From ordered to reviewed. `events` newest first."""
-    found = [_ordered(request, events), *_sending(request)]
+    found = [_ordered(request, events), *_sending(request, now)]
     if request.state == RequestState.CANCELLED:
         found = [step for step in found if step.state == "done"]
         return [
@@ -77,11 +77,11 @@ def _ordered(request: LabRequest, events: list[Event]) -> Step:
     )
 
 
-def _sending(request: LabRequest) -> list[Step]:
+def _sending(request: LabRequest, now: datetime) -> list[Step]:
     submission = submission_of(request)
     if submission is None:
         return []
-    stuck = bool(submission.last_error) and request.state not in DELIVERED
+    stuck = bool(submission.last_error)
     if submission.accepted_at:
         tries = f"attempt {submission.attempts}" if submission.attempts > 1 else ""
         return [
@@ -93,11 +93,22 @@ def _sending(request: LabRequest) -> list[Step]:
                 detail=submission.external_id,
             ),
         ]
-    sent = Step(
-        word="Sent",
-        state="done" if submission.first_attempt_at else "now",
-        at=submission.first_attempt_at,
-    )
+    if request.state in DELIVERED:
+        return [
+            Step(word="Sent", state="done", at=submission.first_attempt_at),
+            Step(word="Accepted", state="done", detail="no receipt, but results came"),
+        ]
+    if not submission.first_attempt_at:
+        late = stalled(submission, now)
+        return [
+            Step(
+                word="Sent",
+                state="warn" if late else "now",
+                detail=f"not sent for {duration(late)}" if late else "leaves within seconds",
+            ),
+            Step(word="Accepted", state="todo"),
+        ]
+    sent = Step(word="Sent", state="done", at=submission.first_attempt_at)
     if stuck:
         return [
             sent,

@@ -20,6 +20,8 @@ from labs.models import (
 
 # From placing the order to the sample lying in the analyzer; a panel's usual time starts there.
 LOADING = timedelta(minutes=15)
+# The sweeper comes every 30 seconds; what was due for longer is taken up by nobody.
+STALLED = timedelta(seconds=90)
 OPEN_TESTS = {TestState.REQUESTED, TestState.RUNNING}
 
 FLAG_WORDS = {
@@ -105,7 +107,9 @@ def state_chip(request: LabRequest, now: datetime) -> Chip:
             return Chip(word="needs attention", shape="warn")
         case RequestState.DRAFT:
             return Chip(word="draft", shape="off")
-        case RequestState.QUEUED | RequestState.SENT if submission and submission.last_error:
+        case RequestState.QUEUED | RequestState.SENT if submission and (
+            submission.last_error or stalled(submission, now)
+        ):
             return Chip(word="not delivered yet", shape="warn")
         case RequestState.QUEUED:
             return Chip(word="queued", shape="wait")
@@ -148,6 +152,8 @@ def sending(submission: Submission, now: datetime) -> str:
     """What the outbox will do with an order that is not accepted yet."""
     if submission.state == SubmissionState.SENDING:
         return "being sent now"
+    if late := stalled(submission, now):
+        return f"nothing is being sent for {duration(late)}: tell your administrator"
     if not submission.attempts:
         return "is sent within seconds"
     when = (
@@ -157,6 +163,15 @@ def sending(submission: Submission, now: datetime) -> str:
     )
     words = (submission.last_error or "No answer yet.").rstrip(".")
     return f"{words}, {when}, attempt {submission.attempts + 1}"
+
+
+def stalled(submission: Submission | None, now: datetime) -> timedelta:
+    """For how long an order has been due without being taken up; zero while all is well."""
+    waiting = (SubmissionState.QUEUED, SubmissionState.UNKNOWN)
+    if submission is None or submission.state not in waiting:
+        return timedelta(0)
+    late = now - submission.not_before
+    return late if late > STALLED else timedelta(0)
 
 
 def submission_of(request: LabRequest) -> Submission | None:

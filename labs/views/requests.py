@@ -31,13 +31,16 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     patient = lab_request.patient
     patient.weight_kg, patient.weighed_on = lab_request.weight_kg, lab_request.weighed_on
     shown = request_page(lab_request)
+    seen = _number(request.GET.get("seen", ""))
+    seen = lab_request.version if seen < 0 else seen
     context = {
         "page": shown,
         "lab_request": lab_request,
         "patient": patient,
-        # In a page that was open while something came, signing is a second, different button.
-        "moved_on": request.htmx
-        and request.GET.get("v", "").partition("-")[0] != str(lab_request.version),
+        # In a page that was open while something came, signing is a second, different button: what
+        # the person had read is the version that the page was loaded with.
+        "seen": seen,
+        "moved_on": seen != lab_request.version,
     }
     template = "labs/request_live.html" if request.htmx else "labs/request.html"
     return render(request, template, context)

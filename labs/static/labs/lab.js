@@ -76,13 +76,15 @@
   });
   // What a person has opened stays open when the part is replaced.
   let opened = [];
+  const label = (summary) => summary.textContent.replace(/[\d\s]+/g, "");
   document.addEventListener("htmx:beforeSwap", (event) => {
-    opened = [...event.target.querySelectorAll?.("details[open] > summary") ?? []].map((summary) => summary.textContent.trim().slice(0, 12));
+    if (event.target.id === "live") opened = [...event.target.querySelectorAll("details[open] > summary")].map(label);
   });
   document.addEventListener("htmx:afterSettle", () => {
     document.querySelectorAll("#live details > summary").forEach((summary) => {
-      if (opened.includes(summary.textContent.trim().slice(0, 12))) summary.parentElement.open = true;
+      if (opened.includes(label(summary))) summary.parentElement.open = true;
     });
+    opened = [];
     const row = chosen && rows().find((other) => link(other)?.getAttribute("href") === chosen);
     if (row) row.classList.add("sel");
   });
