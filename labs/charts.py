@@ -92,20 +92,20 @@ def sparkline(values: Sequence[str], low: str, high: str, *, ended: bool = True)
     `ended`: the newest value is no number, so the line stops short of the end and has no point."""
     if len(values) < 2:
         return SafeString("")
-    numbers = [float(Decimal(value)) for value in values]
-    ends = [float(Decimal(end)) for end in (low, high) if end]
+    numbers = [Decimal(value) for value in values]
+    ends = [Decimal(end) for end in (low, high) if end]
     bottom, top = min([*numbers, *ends]), max([*numbers, *ends])
-    span = (top - bottom) or 1.0
+    span = (top - bottom) or Decimal(1)
 
-    def y(number: float) -> float:
-        return round(SPARK_HEIGHT - 3 - (number - bottom) / span * (SPARK_HEIGHT - 6), 1)
+    def y(number: Decimal) -> float:
+        return round(SPARK_HEIGHT - 3 - float((number - bottom) / span) * (SPARK_HEIGHT - 6), 1)
 
     step = (SPARK_WIDTH - 8) / (len(numbers) - ended)
     points = [(round(4 + index * step, 1), y(number)) for index, number in enumerate(numbers)]
     band = SafeString("")
     if ends:
-        upper = y(float(Decimal(high))) if high else 0
-        lower = y(float(Decimal(low))) if low else SPARK_HEIGHT
+        upper = y(Decimal(high)) if high else 0
+        lower = y(Decimal(low)) if low else SPARK_HEIGHT
         band = format_html(
             '<rect x="0" y="{}" width="{}" height="{}"/>',
             upper,
