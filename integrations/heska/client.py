@@ -10,6 +10,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from integrations.heska.conf import Endpoint
 from integrations.heska.wire import outbound
@@ -94,7 +95,9 @@ def submit(
         return reply, outbound.Answer(receipt=known)
     if not 200 <= reply.status < 300:
         raise _refusal(reply)
-    if outbound.is_html(reply.body):
+    if outbound.is_html(reply.body) or (
+        reply.body and "html" in reply.headers.get("content-type", "")
+    ):
         # A proxy's page with a 200: nobody knows whether Heska ever saw the order.
         raise HeskaError(
             "Something between us and Heska answered with a web page.",
@@ -154,16 +157,17 @@ def _post(endpoint: Endpoint, path: str, body: str, headers: dict[str, str]) -> 
                 permanent=False,
                 outcome_unknown=not never_sent,
             ) from error
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             raise HeskaError(
                 "Heska did not answer in time.", permanent=False, outcome_unknown=True
             ) from error
 
 
 def _read(response: requests.Response, deadline: float) -> bytes:
-    """At most 1 MB, and not longer than our own clock allows: the read timeout is per packet."""
+    """At most 1 MB, and not longer than our own clock allows: the read timeout is per packet, and
+    only `read1` comes back with what has arrived so far."""
     body = bytearray()
-    for chunk in response.iter_content(65_536):
+    while chunk := response.raw.read1(65_536, decode_content=True):
         body += chunk
         if len(body) > MAX_REPLY:
             raise HeskaError("Heska's answer is too long.", permanent=False, outcome_unknown=True)
@@ -241,7 +245,7 @@ def _meaning(reply: Reply, *, token_call: bool) -> HeskaError:
             words=words,
             set_up=True,
         )
-    if token_call and status == HTTPStatus.BAD_REQUEST:
+    if token_call:
         return HeskaError(
             "Heska does not accept this clinic's client id and secret. An administrator enters "
             "them again.",
