@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
 from labs.admin.scope import ClinicScopedAdmin
 from labs.models import Owner, Patient, Visit, Weight
+from labs.services.patients import MAX_KG
 
 INSTEAD_OF_PATIENT = (
     "Mark the patient as deceased, or cancel the request. Of a patient entered twice, correct the "
@@ -22,10 +25,19 @@ class OwnerAdmin(ClinicScopedAdmin):
     instead = "Give the animals to another owner first, then delete this one."
 
 
+class WeightForm(forms.ModelForm):  # type: ignore[type-arg]
+    def clean_kg(self) -> Decimal:
+        kg: Decimal = self.cleaned_data["kg"]
+        if not 0 < kg <= MAX_KG:
+            raise forms.ValidationError(f"A weight of {kg} kg cannot be right.")
+        return kg
+
+
 class WeightInline(admin.TabularInline):  # type: ignore[type-arg]
     """Rows of a patient whose page has already been found to be the person's own."""
 
     model = Weight
+    form = WeightForm
     extra = 1
     can_delete = False
 

@@ -217,7 +217,7 @@ def hints_of(typed: Mapping[str, str]) -> list[tuple[Q, int]]:
     )
     # An id typed where the name belongs is common; and the id may be the code of a request.
     for text in dict.fromkeys(ids):
-        if is_placeholder(text) or not any(c.isdigit() for c in text):
+        if is_placeholder(text):
             continue
         hints.append((Q(patient_id__iexact=text), 100))
         hints.append((Q(pk__in=_patient_of_request(text)), 100))

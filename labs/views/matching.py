@@ -96,7 +96,7 @@ def search_patients(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> Htt
     return render(
         request,
         "labs/match_found.html",
-        {"found": _search(unmatched, request.GET.get("q", "")), **_urls(unmatched, door)},
+        {"found": _search(unmatched, said(request.GET, "q")), **_urls(unmatched, door)},
     )
 
 
@@ -107,7 +107,7 @@ def hold_unmatched(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> Http
             acting_user=user,
             unmatched=unmatched,
             expected_version=version,
-            reason=post.get("reason", ""),
+            reason=said(post, "reason"),
         )
 
     return _decide(request, _load(request, uuid, door), door, hold)
@@ -116,7 +116,7 @@ def hold_unmatched(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> Http
 @require_POST
 def dismiss_unmatched(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
     def dismiss(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> None:
-        why, words = post.get("why", ""), post.get("words", "").strip()
+        why, words = said(post, "why"), said(post, "words")
         if why == OTHER and not words:
             raise InvalidInput("Say in a few words why it is dismissed.")
         if why not in (*DISMISSALS, OTHER):
@@ -148,10 +148,16 @@ def unmatch(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpRespons
             acting_user=user,
             unmatched=unmatched,
             expected_version=version,
-            reason=post.get("reason", ""),
+            reason=said(post, "reason"),
         )
 
     return _decide(request, _load(request, uuid, door), door, take_back)
+
+
+def said(post: Any, name: str) -> str:
+    """A field of a form as text that the database takes: PostgreSQL refuses NUL."""
+    text: str = post.get(name, "")
+    return text.replace("\0", "").strip()
 
 
 def _load(request: Any, uuid: UUID, door: Door) -> UnmatchedResult:
@@ -202,7 +208,7 @@ def _attach(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> 
     patient = candidate.patient
     if post.get("seen", "") != candidate.seen_key:
         raise Stale(f"The record of {patient} changed while you were looking at it.")
-    if candidate.must_type_name and plain(post.get("typed_name", "")) != plain(patient.name):
+    if candidate.must_type_name and plain(said(post, "typed_name")) != plain(patient.name):
         raise InvalidInput(
             f"{candidate.comparison.serious_words} Type the animal's name, {patient.name}, to "
             "attach it all the same."
@@ -278,7 +284,7 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
     active = next((decision for decision in decisions if decision.active), None)
     waits = unmatched.state in (UnmatchedState.OPEN, UnmatchedState.HELD)
     found = _found(unmatched, runs, chosen, active, waits)
-    query = request.GET.get("q", "")
+    query = said(request.GET, "q")
     waited = timezone.now() - unmatched.created_at
     readings = orphans.first_readings(shown, 100)
     critical = sum(reading.shape == "critical" for reading in readings)
@@ -347,7 +353,7 @@ def _cells(candidate: Candidate, keys: list[str]) -> list[Any]:
 
 def _search(unmatched: UnmatchedResult, text: str) -> QuerySet[Patient] | list[Patient]:
     """At most eight animals of the orphan's own clinic."""
-    if not text.strip():
+    if not text:
         return []
     rows = Patient.objects.filter(clinic=unmatched.clinic_id)
     return rows.search(text[:100]).select_related("owner")[:8]

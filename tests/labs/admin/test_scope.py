@@ -143,6 +143,14 @@ def test_adding_and_changing_a_patient_is_on_the_record(world: World) -> None:
     assert events.last().data["fields"] == ["name"]
 
 
+@pytest.mark.parametrize("kg", ["0", "-3", "9999.5"])
+def test_weights_that_cannot_be_right_are_refused(world: World, kg: str) -> None:
+    data = form(world, **{"weight_set-0-kg": kg})
+    response = world.client.post(reverse("admin:labs_patient_add"), data)
+    assert "cannot be right" in response.content.decode()
+    assert not Patient.objects.filter(name="Rocky").exists()
+
+
 def test_forged_choices_of_another_clinic_are_refused(world: World) -> None:
     add = reverse("admin:labs_patient_add")
     for forged in ({"clinic": world.other.pk}, {"owner": world.stranger.owner_id}):
