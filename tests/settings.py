@@ -20,7 +20,8 @@ if _parent is None:
 # What the developer's shell says about an installation is not about the suite.
 for _name in list(os.environ):
     if _name.startswith("HESKA_") or _name in {
-        *("DEBUG", "ALLOWED_HOSTS", "PUBLIC_BASE_URL", "PORT", "EMAIL_URL", "INTAKE_MAX_BYTES"),
+        *("DEBUG", "ALLOWED_HOSTS", "PUBLIC_BASE_URL", "PORT", "EMAIL_URL"),
+        *("INTAKE_MAX_BYTES", "INTAKE_RATE_PER_MINUTE", "FAILPOINT"),
     }:
         del os.environ[_name]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
+from django.conf import settings
 from oauth2_provider.oauth2_backends import get_oauthlib_core
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from integrations.heska import rates
 from integrations.heska.conf import SCOPE
 
 NO_TOKEN = 'Bearer realm="api"'  # noqa: S105 - a challenge, no secret
@@ -62,3 +66,17 @@ class MayPostResults(BasePermission):
         if not cast("Any", request.auth).allow_scopes([SCOPE]):
             raise InsufficientScope
         return True
+
+
+class ApplicationRate(BaseThrottle):
+    """INTAKE_RATE_PER_MINUTE for each application, whatever address it posts from: all clinics may
+    come from Heska's one."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        minute, self._spent = divmod(time.time(), 60)
+        limit: int = settings.INTAKE_RATE_PER_MINUTE
+        return rates.count(cast("Any", request.auth).application_id, int(minute)) <= limit
+
+    def wait(self) -> float:
+        """Seconds until the next minute."""
+        return 60 - self._spent

@@ -32,7 +32,7 @@ from rest_framework.views import APIView
 from integrations.heska import services
 from integrations.heska.conf import VENDOR
 from integrations.heska.models import Connection
-from integrations.heska.permissions import BearerAuthentication, MayPostResults
+from integrations.heska.permissions import ApplicationRate, BearerAuthentication, MayPostResults
 from integrations.heska.wire import strict
 from labs.failpoints import failpoint
 from labs.models import Clinic, LabRequest, Message
@@ -123,6 +123,7 @@ class AlwaysJson(BaseContentNegotiation):
 class IntakeView(APIView):
     authentication_classes = (BearerAuthentication,)
     permission_classes = (MayPostResults,)
+    throttle_classes = (ApplicationRate,)
     content_negotiation_class = AlwaysJson
     http_method_names = ["post"]
 
