@@ -23,6 +23,7 @@ class Summary:
     high: int = 0
     low: int = 0
     other: int = 0
+    unknown: int = 0
     within: int = 0
     unassessed: int = 0
     missing: int = 0
@@ -33,7 +34,7 @@ class Summary:
     @property
     def quiet(self) -> bool:
         """Nothing is out of range, and nothing says that it is within either where it is 0."""
-        return not (self.critical or self.high or self.low or self.other)
+        return not (self.critical or self.high or self.low or self.other or self.unknown)
 
 
 def summaries(requests: Iterable[LabRequest], *, all_runs: bool = False) -> dict[int, Summary]:
@@ -94,7 +95,8 @@ def _count(summary: Summary, row: Observation, *, void: bool) -> None:
         if row.flag in CRITICAL:
             summary.critical.append(f"{row.code} {row.value_text}")
         else:
-            summary.other += row.flag not in (Flag.HIGH, Flag.LOW)
+            summary.unknown += row.flag == Flag.UNKNOWN
+            summary.other += row.flag in (Flag.ABNORMAL, Flag.POSITIVE)
 
 
 def _signed(requests: Iterable[int]) -> dict[int, dict[tuple[str, str], str]]:
