@@ -20,6 +20,7 @@ COMMA_NUMBER = re.compile(r"[<>≤≥=\s+-]*\d+(?:,\d+)+(?:\.\d+)?", re.ASCII)
 NOT_CALCULABLE = re.compile(r"\*{2,}|-{2,}|cnc", re.IGNORECASE)
 QUALITY_CONTROL = re.compile(r"failed\s+i?qc", re.IGNORECASE)
 ORDERED = re.compile(r"[1-9]?\+{1,4}|\+/-", re.ASCII)  # 1+, +++: a category of a dipstick
+UNIT_SIGNS = str.maketrans({"µ": "u", "μ": "u", "³": "^3", "⁶": "^6", "⁹": "^9", "×": "", "*": "^"})
 SIGNS = {"≤": "<=", "≥": ">="}
 
 
@@ -197,6 +198,27 @@ def compute_flag(
         high_is_open = not bounds.high and not critical_high
         return "N" if high_is_open and number >= Decimal(bounds.low) else ""
     return "N"
+
+
+def implausible(value: Value, bounds: Range, range_kind: str) -> bool:
+    """More than ten times outside a reference interval: a wrong unit, sample or species, or an
+    animal that is very ill. Which of them, nobody here can tell."""
+    if not value.number or range_kind != "reference":
+        return False
+    number = Decimal(value.number)
+    above = bounds.high and Decimal(bounds.high) > 0 and number > 10 * Decimal(bounds.high)
+    below = bounds.low and Decimal(bounds.low) > 0 and number < Decimal(bounds.low) / 10
+    return bool(above or below)
+
+
+def same_unit(one: str, other: str) -> bool:
+    """Whether two units are written alike but for case, spaces and the sign for micro: `10^3/uL` is
+    `10³/µL`. Never whether they could be converted."""
+
+    def plain(unit: str) -> str:
+        return "".join(unit.translate(UNIT_SIGNS).split()).casefold()
+
+    return plain(one) == plain(other)
 
 
 def _under(number: Decimal, limit: Decimal, qualifier: str) -> bool:

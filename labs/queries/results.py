@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.utils.safestring import SafeString
 
-from labs import charts
+from labs import charts, interference
 from labs.models import (
     Attachment,
     Flag,
@@ -222,6 +222,10 @@ def _run_view(
         key=lambda row: first[(row.code, row.sequence or str(row.position))],
     )
     codes = {row.code for row in shown}
+    doubts = interference.doubts(
+        ((row.code, row.value_text) for row in shown),
+        [*current.comments, *(comment for row in shown for comment in row.comments)],
+    )
     return RunView(
         run=run,
         current=current,
@@ -234,6 +238,8 @@ def _run_view(
                 older=superseded[(row.code, row.sequence or str(row.position))],
                 earlier=earlier.get(key_of(row), []),
                 files=[f for f in own if f.analyte_code and f.analyte_code == row.code],
+                doubts=doubts.get(row.code, []),
+                loose_files=any(not file.analyte_code for file in own),
             )
             for row in shown
         ],
@@ -269,10 +275,14 @@ def _row(
     older: list[Observation],
     earlier: list[Earlier],
     files: list[Attachment],
+    doubts: list[str],
+    loose_files: bool,
 ) -> Row:
     flag = _flag_mark(row)
     measuring = row.range_kind == "measuring"
-    warnings = list(row.warnings)
+    warnings = [*row.warnings, *doubts]
+    if row.value_kind == "attachment" and not files and not loose_files:
+        warnings.append("No image came with it.")
     if not void and _disagree(row):
         warnings.append(
             f"The analyzer calls this {FLAG_WORDS.get(Flag(row.flag_delivered), 'unknown')}; "

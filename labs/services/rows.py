@@ -75,10 +75,15 @@ def observation(
     warnings = [*value.warnings, *bounds.warnings]
     if flag == "?":
         warnings.append(f"The analyzer's flag “{row.flag}” is not known.")
+    if values.implausible(value, bounds, row.range_kind):
+        warnings.append("More than ten times outside its range: check sample and unit.")
+    analyte = analytes.get(row.code) or analytes.get(row.code.upper())
+    if analyte and analyte.unit and row.unit and not values.same_unit(row.unit, analyte.unit):
+        warnings.append(f"The unit is not the usual {analyte.unit}.")
     stored = Observation(
         result=result,
         run=run,
-        analyte=analytes.get(row.code) or analytes.get(row.code.upper()),
+        analyte=analyte,
         sequence=row.sequence,
         code=row.code,
         name=row.name,
