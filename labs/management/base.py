@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Q
 from django.db.utils import OperationalError
 
 from labs.errors import LabError
@@ -139,7 +140,9 @@ def unmatched(clinic: Clinic, message_id: str) -> UnmatchedResult:
     An id that several orphans bear (a sender repeats itself) is refused; their uuids are named."""
     orphans = UnmatchedResult.objects.filter(clinic=clinic).select_related("clinic")
     found: list[UnmatchedResult] = list(orphans.filter(message_id=message_id)) or list(
-        orphans.filter(messages__message_id=message_id).distinct()
+        orphans.filter(
+            Q(messages__message_id=message_id) | Q(messages__sha256=message_id)
+        ).distinct()
     )
     if not found and UUID.fullmatch(message_id):
         found = list(orphans.filter(uuid=message_id))

@@ -185,10 +185,11 @@ def test_the_whole_round(pims: Installation, heska: Heska, tmp_path: Path) -> No
     assert (rows["CREA"]["test_code"], rows["CREA"]["value"]) == ("HDC-3", 1.1)
 
     assert post(endpoint, corrected, token)[0] == 201
-    after = observed(pims, ordered)
+    shown = pims.answer("show_request", ordered)
+    after = {row["code"]: row for row in shown["observations"]}
     assert (after["PLT"]["value_text"], after["PLT"]["value"]) == ("143", 143)
     assert after["WBC"] == rows["WBC"]
-    assert state(pims, ordered) == "Complete"
+    assert shown["state"] == "Complete"
 
     orphan(pims, access, token)
     balance(pims)

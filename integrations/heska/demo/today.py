@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from integrations.heska.demo.clock import clock
 from integrations.heska.demo.orders import Ordered, accept, order, post_result
@@ -83,6 +84,12 @@ def fill(day: Day) -> None:
 def contract_example(day: Day) -> None:
     """README's curl walk-through posts the contract's example bodies to this one."""
     day.visit("P-10482", 34)
+    patients.record_weight(
+        acting_user=None,
+        patient=day.patients["P-10482"],
+        kg=Decimal("31.40"),
+        measured_on=day.ago(34).date(),
+    )
     ordered = order(
         day.opened,
         day.patients["P-10482"],
@@ -102,9 +109,9 @@ def running(day: Day) -> None:
     early = ordered.message([block], at=day.ago(7), version=1, status="Preliminary")
     post_result(ordered, early, at=day.ago(7))
 
-    ordered = day.order("P-10410", "HHEM-1 HDC-1", 33)
-    count = ordered.block("HHEM-1", day.ago(28))
-    post_result(ordered, ordered.message([count], at=day.ago(23), version=1), at=day.ago(23))
+    ordered = day.order("P-10410", "HHEM-1 HDC-1", 22)
+    count = ordered.block("HHEM-1", day.ago(17))
+    post_result(ordered, ordered.message([count], at=day.ago(12), version=1), at=day.ago(12))
 
     ordered = day.order("P-10417", "HHEM-1", 5, accepted=False)
     with clock(day.ago(5) + timedelta(seconds=1)):
