@@ -13,7 +13,8 @@ from django.utils import timezone
 from labs.admin.scope import ReadOnlyAdmin
 from labs.models import UnmatchedResult, UnmatchedState
 from labs.queries.words import duration
-from labs.views.matching import ADMIN, patterns
+from labs.views.match_page import ADMIN
+from labs.views.matching import patterns
 
 
 class StateFilter(admin.SimpleListFilter):

@@ -3,17 +3,16 @@ beside what was typed. Five statements, however many animals there are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, IntegerField, OuterRef, Q, Subquery, Value, When
+from django.db.models import Q
 from django.utils import timezone
 
 from labs.matching.compare import Comparison, OnFile, compare
-from labs.matching.reading import digits_of, is_placeholder
 from labs.models import (
     LabRequest,
     Panel,
@@ -22,14 +21,11 @@ from labs.models import (
     TestRun,
     TestState,
     UnmatchedResult,
-    Visit,
-    Weight,
 )
+from labs.queries.candidate_search import patients_for
 from labs.services.panels import panel_of
 
 SHOWN = 8
-# More animals than this share what was typed only where next to nothing was typed.
-LOOKED_AT = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +77,7 @@ def candidates_for(
     `unmatched` comes with its clinic and suggested request. `chosen` of another clinic is ignored.
     """
     suggested = unmatched.suggested_request.patient_id if unmatched.suggested_request else None
-    patients = _patients(unmatched, suggested, chosen)
+    patients = patients_for(unmatched, suggested, chosen)
     requests = _open_requests(unmatched, patients)
     ordered = list(Panel.objects.all())
     covered = [panel for run in runs if (panel := panel_of(run, ordered)) is not None]
@@ -142,7 +138,7 @@ def separated(found: list[Candidate]) -> list[Candidate]:
 
 
 def on_file(patient: Any, unmatched: UnmatchedResult, doctors: Iterable[str] = ()) -> OnFile:
-    """A patient annotated by `_patients` as plain data."""
+    """A patient annotated by `patients_for` as plain data."""
     owner = patient.owner
     came = unmatched.created_at.astimezone(unmatched.clinic.zone).date()
     return OnFile(
@@ -165,94 +161,6 @@ def on_file(patient: Any, unmatched: UnmatchedResult, doctors: Iterable[str] = (
         last_seen=patient.last_seen,
         doctors=tuple(d for d in (*doctors, patient.last_doctor) if d),
     )
-
-
-def _patients(unmatched: UnmatchedResult, suggested: int | None, chosen: UUID | None) -> list[Any]:
-    """One statement. `strength` is how much the search itself says, to cut and to break ties."""
-    hints = hints_of(unmatched.typed)
-    if suggested is not None:
-        hints.append((Q(pk=suggested), 200))
-    if chosen is not None:
-        hints.append((Q(uuid=chosen), 400))
-    if not hints:
-        return []
-    wanted = Q()
-    strength: Any = Value(0)
-    for hint, points in hints:
-        wanted |= hint
-        strength += Case(
-            When(hint, then=Value(points)),
-            default=Value(0),
-            output_field=IntegerField(),
-        )
-    visits = Visit.objects.filter(
-        patient=OuterRef("pk"), at__lte=unmatched.created_at + timedelta(days=1)
-    ).order_by("-at")
-    weights = Weight.objects.filter(patient=OuterRef("pk"))
-    return list(
-        Patient.objects.filter(wanted, clinic=unmatched.clinic)
-        .select_related("owner")
-        .annotate(
-            strength=strength,
-            latest_kg=Subquery(weights.values("kg")[:1]),
-            last_seen=Subquery(visits.values("at")[:1]),
-            last_doctor=Subquery(visits.values("doctor")[:1]),
-        )
-        .order_by("-strength", "name", "pk")[:LOOKED_AT]
-    )
-
-
-def hints_of(typed: Mapping[str, str]) -> list[tuple[Q, int]]:
-    """What to search for, and how telling each is. Placeholders are never searched for."""
-    hints: list[tuple[Q, int]] = []
-    name, surname, chip, *ids = (
-        " ".join((typed.get(key) or "").split())
-        for key in (
-            "patient_name",
-            "owner_last_name",
-            "microchip",
-            "patient_id",
-            "patient_name",
-        )
-    )
-    # An id typed where the name belongs is common; and the id may be the code of a request.
-    for text in dict.fromkeys(ids):
-        if is_placeholder(text):
-            continue
-        hints.append((Q(patient_id__iexact=text), 100))
-        hints.append((Q(pk__in=_patient_of_request(text)), 100))
-        if len(number := digits_of(text)) > 1:
-            hints.append((Q(patient_id__iregex=rf"^[^0-9]*0*{number}$"), 50))
-    if not is_placeholder(chip):
-        hints.append((Q(microchip=chip.replace(" ", "")), 100))
-    if not is_placeholder(name):
-        hints.append((_any_case("name__iexact", name), 20))
-        if len(name) >= 3:
-            hints.append((_any_case("name__istartswith", name[:12]), 4))
-            hints.append((_any_case("name__icontains", name), 2))
-        words = [w.strip(",;") for w in name.split()]
-        if len(words) > 1:
-            for word in (w for w in words if len(w) >= 3):
-                hints.append((_any_case("name__iexact", word), 8))
-                hints.append((_any_case("owner__last_name__iexact", word), 8))
-    if not is_placeholder(surname):
-        hints.append((_any_case("owner__last_name__iexact", surname), 10))
-        if len(surname) >= 3:
-            hints.append((_any_case("owner__last_name__istartswith", surname), 3))
-    return hints
-
-
-def _any_case(lookup: str, text: str) -> Q:
-    # SQLite folds only ASCII: without these MÜLLER would not find Müller.
-    forms = {text, text.lower(), text.upper(), text.title()} if not text.isascii() else {text}
-    found = Q()
-    for form in sorted(forms):
-        found |= Q(**{lookup: form})
-    return found
-
-
-def _patient_of_request(text: str) -> Any:
-    return LabRequest.objects.filter(lab_report_id__iexact=text).values("patient")
 
 
 def _open_requests(unmatched: UnmatchedResult, patients: Iterable[Patient]) -> list[LabRequest]:

@@ -1,0 +1,163 @@
+"""The matching page itself: what it shows, and by which of its two doors a person came in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from labs import roles
+from labs.models import MatchDecision, Patient, UnmatchedResult, UnmatchedState
+from labs.queries import orphans
+from labs.queries.candidates import Candidate, candidates_for
+from labs.queries.words import duration
+
+CARDS = 3
+DISMISSALS = ("Quality control run", "Test run", "Duplicate", "Not ours", "Unusable")
+OTHER = "Other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """By which site a person came in: what the page extends and where its links lead."""
+
+    base: str
+    names: str
+    queue: str
+
+    @property
+    def is_admin(self) -> bool:
+        return self.names.startswith("admin:")
+
+    def url(self, action: str, unmatched: UnmatchedResult) -> str:
+        return reverse(self.names + action, args=[unmatched.uuid])
+
+
+STAFF = Door(base="base.html", names="labs:", queue="labs:unmatched")
+ADMIN = Door(
+    base="admin/base_site.html",
+    names="admin:labs_unmatchedresult_",
+    queue="admin:labs_unmatchedresult_changelist",
+)
+
+
+def said(post: Any, name: str) -> str:
+    """A field of a form as text that the database takes: PostgreSQL refuses NUL."""
+    text: str = post.get(name, "")
+    return text.replace("\0", "").strip()
+
+
+def page(
+    request: Any,
+    unmatched: UnmatchedResult,
+    door: Door,
+    *,
+    problem: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    """All of it, around the refusal that there may be."""
+    with timezone.override(unmatched.clinic.zone):
+        context = _context(request, unmatched) | {"problem": problem}
+        context |= {"door": door, "base_template": door.base, **urls(unmatched, door)}
+        if door.is_admin:
+            context |= admin.site.each_context(request) | {"is_nav_sidebar_enabled": False}
+        return render(request, "labs/match.html", context, status=status)
+
+
+def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
+    chosen = _chosen(request)
+    runs = orphans.runs_of(unmatched)
+    shown = [orphans.shown(run) for run in runs]
+    lines = orphans.typed_lines(unmatched, shown)
+    keys = [line.key for line in lines]
+    decisions = orphans.decisions_of(unmatched)
+    active = next((decision for decision in decisions if decision.active), None)
+    waits = unmatched.state in (UnmatchedState.OPEN, UnmatchedState.HELD)
+    found = _found(unmatched, runs, chosen, active, waits)
+    query = said(request.GET, "q")
+    waited = timezone.now() - unmatched.created_at
+    readings = orphans.first_readings(shown, 100)
+    critical = sum(reading.shape == "critical" for reading in readings)
+    return {
+        "unmatched": unmatched,
+        "waits": waits,
+        "runs": shown,
+        "lines": lines,
+        "cards": [(c, _cells(c, keys)) for c in found[:CARDS]],
+        "columns": max(1 if waits else 0, len(found[:CARDS])),
+        "leads": bool(found) and _leads(found),
+        "further": found[CARDS:],
+        "readings": readings[:5],
+        "more_readings": max(0, len(readings) - 5),
+        "critical": critical,
+        "decisions": decisions,
+        "active": active,
+        "place": orphans.place_of(unmatched),
+        "may_match": roles.may(request.user, unmatched.clinic, "match"),
+        "waited": duration(waited),
+        "late": "late" if waited.days else "due" if waited.seconds >= 7200 or critical else "",
+        "query": query,
+        "found": search(unmatched, query) if query else [],
+        "dismissals": DISMISSALS,
+        "other": OTHER,
+    }
+
+
+def _chosen(request: Any) -> UUID | None:
+    """The animal that a person looked up. After a refusal the cards stand in the order they had."""
+    source = request.GET
+    if request.method == "POST":
+        source = request.POST if request.POST.get("found_by") == "search" else {}
+    try:
+        return UUID(source.get("candidate", ""))
+    except ValueError:
+        return None
+
+
+def _found(
+    unmatched: UnmatchedResult,
+    runs: list[Any],
+    chosen: UUID | None,
+    active: MatchDecision | None,
+    waits: bool,
+) -> list[Candidate]:
+    """Whom to set beside it: all while it waits, then the one it was attached to, else nobody."""
+    if waits:
+        return candidates_for(unmatched, runs=runs, chosen=chosen)
+    if active is None or active.patient is None:
+        return []
+    return candidates_for(unmatched, runs=runs, chosen=active.patient.uuid)[:1]
+
+
+def _leads(found: list[Candidate]) -> bool:
+    """Whether the first one stands out, so that its button may: a tie is shown as a tie."""
+    points = [candidate.comparison.points for candidate in found]
+    return points[0] > 0 and (len(points) == 1 or points[0] > max(points[1:]))
+
+
+def _cells(candidate: Candidate, keys: list[str]) -> list[Any]:
+    """The candidate's fields line by line as on the left; a line that it lacks stays empty."""
+    fields = {field.key: field for field in candidate.comparison.fields}
+    return [fields[key] for key in keys]
+
+
+def search(unmatched: UnmatchedResult, text: str) -> QuerySet[Patient] | list[Patient]:
+    """At most eight animals of the orphan's own clinic."""
+    if not text:
+        return []
+    rows = Patient.objects.filter(clinic=unmatched.clinic_id)
+    return rows.search(text[:100]).select_related("owner")[:8]
+
+
+def urls(unmatched: UnmatchedResult, door: Door) -> dict[str, str]:
+    names = ("match", "match_search", "hold", "dismiss", "reopen", "unmatch")
+    return {f"{name}_url": door.url(name, unmatched) for name in names} | {
+        "queue_url": reverse(door.queue)
+    }
