@@ -34,7 +34,10 @@ def wake(submission_id: int) -> None:
     """
     try:
         with current_app.connection_for_write() as connection:
-            connection.transport_options = {**connection.transport_options, **IMPATIENT}
-            deliver.apply_async(args=(submission_id,), connection=connection, retry=False)
+            connection.transport_options = {**(connection.transport_options or {}), **IMPATIENT}
+            # The published types leave `connection` out; Celery documents it.
+            deliver.apply_async(  # type: ignore[call-arg]
+                args=(submission_id,), connection=connection, retry=False
+            )
     except Exception as error:
         log.warning("No worker was woken for submission %s: %s", submission_id, error)

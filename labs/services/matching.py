@@ -241,9 +241,7 @@ def _move(runs: list[TestRun], request: LabRequest) -> None:
         panel = panels.panel_of(run, [test.panel for test in tests])
         run.request = request
         run.requested_test = next((test for test in tests if test.panel == panel), None)
-        run.review_state = (
-            ReviewState.WAITING
-        )
+        run.review_state = ReviewState.WAITING
         run.save(update_fields=["request", "requested_test", "review_state"])
 
 
