@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import itertools
 import json
 
 import pytest
@@ -194,6 +196,44 @@ def test_an_array_without_end_is_one_quarantined_row(heska, lab_request):
     answer = heska.post(result_url(lab_request), b"[" + b"1," * 5_000 + b"1]")
     assert (answer.status_code, answer.json()["Status"]) == (202, "Quarantined")
     assert Message.objects.filter(direction="in").count() == 1
+
+
+def story(request):
+    """Four messages of one run, as they come over the wire."""
+    first, correction = examples.load("06"), examples.load("07")
+    first["Tests"][0]["Status"] = "Preliminary"
+    final = copy.deepcopy(first) | {"ReportVersion": 2, "ReportedAt": "2026-03-02T16:40:00Z"}
+    final["Tests"][0] |= {"Status": "Final"}
+    final["Tests"][0]["Results"][0]["Value"] = "6.20"
+    late = copy.deepcopy(correction) | {"ReportVersion": 4, "ReportedAt": "2026-03-02T18:00:00Z"}
+    late["Tests"] = late["Tests"][:1]
+    late["Tests"][0]["Results"][0]["Value"] = "150"
+    return [first, final, correction, late]
+
+
+@pytest.mark.parametrize("start", range(4))
+def test_every_order_of_arrival_through_the_door(heska, lab_request, start):
+    patient = lab_request.patient
+    for order in itertools.permutations([0, 1, 2, 3]):
+        if order[0] != start:
+            continue
+        request = make_request(patient, panels=("HHEM-1", "HDC-3"))
+        messages = story(request)
+        for number in order:
+            body = messages[number] | {"LabReportId": request.lab_report_id}
+            for test in body["Tests"]:
+                test["TestRequestId"] = f"{request.lab_report_id}-{test['TestRequestId'][-1]}"
+            answer = heska.post(result_url(request), body)
+            assert (answer.status_code, answer.json()["Status"]) == (201, "Stored")
+            again = heska.post(result_url(request) + "/", body)
+            assert (again.status_code, again.json()["Status"]) == (200, "Duplicate")
+        request.refresh_from_db()
+        run = request.runs.get(test_code="HHEM-1")
+        rows = {row.code: row.value_text for row in run.observations.filter(current=True)}
+        assert (rows["WBC"], rows["PLT"], rows["MPV"]) == ("6.20", "150", "*****")
+        assert len(rows) == 5
+        assert run.versions.get(current=True).report_version == 4
+        assert request.state == "complete"
 
 
 # 401 and 403: who posts.

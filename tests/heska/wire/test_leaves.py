@@ -1,4 +1,4 @@
-"""Leaf accounting: all that a message holds ends in a typed field or, by JSON pointer, in `extra`."""
+"""Leaf accounting: all of a message ends in a typed field or, by JSON pointer, in `extra`."""
 
 from __future__ import annotations
 
