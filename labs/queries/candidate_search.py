@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, IntegerField, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, F, IntegerField, OuterRef, Q, Subquery, Value, When
 
 from labs.matching.reading import digits_of, is_placeholder
 from labs.models import LabRequest, Patient, UnmatchedResult, Visit, Weight
@@ -49,7 +49,7 @@ def patients_for(
             last_seen=Subquery(visits.values("at")[:1]),
             last_doctor=Subquery(visits.values("doctor")[:1]),
         )
-        .order_by("-strength", "name", "pk")[:LOOKED_AT]
+        .order_by("-strength", F("last_seen").desc(nulls_last=True), "name", "pk")[:LOOKED_AT]
     )
 
 

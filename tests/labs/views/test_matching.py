@@ -22,6 +22,7 @@ from labs.models import (
     Visit,
     Weight,
 )
+from labs.queries.candidate_search import LOOKED_AT
 from labs.queries.candidates import candidates_for
 from labs.queries.orphans import runs_of
 from labs.services import matching
@@ -369,6 +370,17 @@ def test_nobody_found_still_leaves_every_way_out(world: World) -> None:
     assert "Nobody found" in page
     for words in ("Search any patient", "Hold for later", "Dismiss"):
         assert words in page
+
+
+def test_of_many_namesakes_the_one_that_was_here_is_among_those_looked_at(world: World) -> None:
+    here = None
+    for _ in range(LOOKED_AT + 10):
+        here = factories.make_patient(world.clinic, name="Bella", owner=None)
+    assert here is not None
+    Visit.objects.create(clinic=world.clinic, patient=here, at=timezone.now())
+    world.orphan = factories.make_unmatched(world.clinic, patient_name="Bella")
+    page = world.page().content.decode()
+    assert page.partition("Attach to ")[2].startswith(f"Bella, {here.patient_id}")
 
 
 def test_a_code_of_a_request_typed_as_the_patient_finds_its_patient(world: World) -> None:
