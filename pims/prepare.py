@@ -5,6 +5,7 @@ and only what is needed, so that a second start is quick.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import os
 import sys
@@ -21,9 +22,8 @@ def everything(*, demo: bool) -> None:
     """Raises Refused with one sentence when the settings, the database or the demo data do not
     allow a start.
     """
-    os.environ["COLLECTING_STATIC"] = (
-        "1"  # the settings then name the storage that hashes file names
-    )
+    # The settings then name the storage that hashes file names.
+    os.environ["COLLECTING_STATIC"] = "1"
     try:
         django.setup()
         migrate()
@@ -31,6 +31,9 @@ def everything(*, demo: bool) -> None:
         if demo:
             # Fills the clinics in once; later it moves their dates and follows a changed port.
             call_command("seed_demo", stdout=io.StringIO())
+        # What cannot be imported ends here, with its traceback. The web server would start its
+        # worker processes again for ever, and nobody would see more than a page that never comes.
+        importlib.import_module("pims.wsgi")
         connection.close()  # what is forked later must not share it
     except ImproperlyConfigured as error:
         raise Refused(str(error)) from error

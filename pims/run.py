@@ -7,7 +7,9 @@ import json
 import os
 import signal
 import sys
+import time
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from pims.preflight import Refused, hold, need_port, need_python, need_writable
 from pims.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 30.0  # seconds after which a web server that is not ready is worth a word
 
 
 def main(argv: list[str]) -> int:
@@ -124,12 +127,19 @@ class Announcement:
         self.here = f"http://{host}:{port}".replace("//0.0.0.0", "//127.0.0.1")
         self.public = os.environ.get("PUBLIC_BASE_URL") or f"http://localhost:{port}"
         self.simulator = f"http://localhost:{port + 1}/" if demo else ""
+        self.logs = var_dir / "log"
         self.logins = var_dir / "demo" / "logins.json"
         self.done = False
+        self.late_at = time.monotonic() + PATIENCE
 
     def tick(self) -> None:
         """Look whether it is time; at most half a second of waiting."""
-        if self.done or not is_ready(self.here, host=urlsplit(self.public).netloc):
+        if self.done:
+            return
+        if not is_ready(self.here, host=urlsplit(self.public).netloc):
+            if time.monotonic() > self.late_at:
+                self.late_at += PATIENCE
+                print(f"  {self.here}/readyz is not ready yet; web.log in {self.logs} may say why.")
             return
         self.done = True
         lines = ["", f"  Application  {self.public}/", f"  Admin        {self.public}/admin/"]
@@ -148,7 +158,10 @@ def is_ready(here: str, host: str) -> bool:
     try:
         with urllib.request.urlopen(request, timeout=0.5) as response:  # noqa: S310
             return bool(response.status == 200)
-    except OSError:  # not listening yet, or not ready: URLError and HTTPError are OSErrors
+    except (
+        OSError,
+        HTTPException,
+    ):  # not listening yet, or not ready: URLError and HTTPError are OSErrors
         return False
 
 
