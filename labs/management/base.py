@@ -66,7 +66,8 @@ class LabCommand(BaseCommand):
         except LabError as error:
             raise Error(error.message) from error
         except OperationalError as error:
-            raise Error(f"The database does not answer: {str(error).strip()}") from error
+            reason = str(error).strip().splitlines()[0]
+            raise Error(f"The database does not answer: {reason}") from error
 
 
 def said(value: Any) -> str:

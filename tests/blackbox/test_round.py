@@ -54,9 +54,8 @@ def set_up(pims: Installation, heska: Heska, folder: Path) -> Json:
         *("--public-id", CLINIC),
     )
     assert made["public_id"] == CLINIC
-    for username, role in [("alice", "technician"), ("vera", "vet"), ("ada", "admin")]:
-        who = ["--clinic", CLINIC, "--username", username, "--role", role, "--password-stdin"]
-        assert pims.answer("create_staff", *who, stdin="a long enough password\n")["role"] == role
+    who = ["--clinic", CLINIC, "--username", "alice", "--role", "technician", "--password-stdin"]
+    assert pims.answer("create_staff", *who, stdin="a long enough password\n")["role"] == who[5]
     (folder / "patients.csv").write_text(PATIENTS)
     (folder / "visits.csv").write_text(VISITS)
     brought = pims.answer("import_patients", "--clinic", CLINIC, str(folder / "patients.csv"))
@@ -225,7 +224,6 @@ def balance(pims: Installation) -> None:
     assert (counted["received"], counted["filed"], counted["unmatched"]) == (4, 3, 1)
     assert counted["holds"] is True
     assert pims.answer("reconcile")["holds"] is True
-    assert pims.answer("sweep") == {"woken": 0, "refiled": 0}
 
 
 def refusals(pims: Installation, folder: Path) -> None:
@@ -240,4 +238,3 @@ def refusals(pims: Installation, folder: Path) -> None:
     assert "line 3: name is empty." in done.stderr
     assert "line 4: species is empty." in done.stderr
     assert pims.run("place_request", "--clinic", CLINIC).returncode == 2
-    assert pims.run("no_such_command").returncode == 1
