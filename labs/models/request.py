@@ -106,6 +106,11 @@ class RequestedTest(models.Model):
     test_request_id = models.CharField(max_length=24, unique=True)
     state = models.CharField(max_length=10, choices=TestState.choices, default=TestState.REQUESTED)
     refusal = models.TextField(blank=True, help_text="The laboratory's own words")
+    # Of several runs of this test (a repeat), the one that a person chose to report. The others
+    # stay visible, and count in no trend.
+    reported_run = models.ForeignKey(
+        "labs.TestRun", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
 
     class Meta:
         ordering = ("request", "position")

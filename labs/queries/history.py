@@ -49,6 +49,10 @@ def history(
     rows = (
         Observation.objects.filter(
             Q(result__species=None) | Q(result__species=patient.species),
+            # Of a repeated test only the run that a person chose, once one did.
+            Q(run__requested_test=None)
+            | Q(run__requested_test__reported_run=None)
+            | Q(run__requested_test__reported_run=F("run")),
             run__request__patient=patient,
             run__request__cancelled_at=None,
             current=True,

@@ -16,6 +16,7 @@ from labs.models import (
     MatchDecision,
     Panel,
     Patient,
+    RequestedTest,
     ReviewState,
     TestRun,
     UnmatchedResult,
@@ -109,6 +110,7 @@ def unmatch(
         )
         decision = unmatched.decisions.select_related("patient").get(active=True)
         request = LabRequest.objects.select_for_update(of=("self",)).get(pk=decision.request_id)
+        RequestedTest.objects.filter(reported_run__unmatched=unmatched).update(reported_run=None)
         unmatched.runs.update(request=None, requested_test=None, review_state=ReviewState.WAITING)
         decision.active = False
         decision.save(update_fields=["active"])

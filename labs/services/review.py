@@ -10,7 +10,14 @@ from django.utils import timezone
 
 from labs import roles
 from labs.errors import InvalidInput, Stale
-from labs.models import LabRequest, ResultStatus, Review, ReviewState
+from labs.models import (
+    LabRequest,
+    RequestedTest,
+    ResultStatus,
+    Review,
+    ReviewState,
+    TestRun,
+)
 from labs.services import states, versions
 from labs.services.events import record
 
@@ -56,3 +63,35 @@ def sign(*, acting_user: User, request: LabRequest, expected_version: int, note:
         )
         states.refresh(request)
     return signed
+
+
+def choose_run(
+    *, acting_user: User, request: LabRequest, run: TestRun, expected_version: int
+) -> None:
+    """Of several runs of one requested test, report this one. Reversible by choosing another; the
+    others stay visible, and count in no trend.
+
+    Raises Stale, NotAllowed, InvalidInput where the run is no repeat or was cancelled.
+    """
+    roles.require(acting_user, request.clinic, "review")
+    with transaction.atomic():
+        request = LabRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+        if request.version != expected_version:
+            raise Stale("This result changed while you were reading. Read it again, then choose.")
+        runs = TestRun.objects.filter(
+            request=request, requested_test=run.requested_test_id, versions__current=True
+        ).exclude(versions__current=True, versions__status=ResultStatus.CANCELLED)
+        choices = set(runs.values_list("pk", flat=True))
+        if run.requested_test_id is None or run.pk not in choices or len(choices) < 2:
+            raise InvalidInput(
+                "This test was not run more than once, so there is nothing to choose."
+            )
+        RequestedTest.objects.filter(pk=run.requested_test_id).update(reported_run=run)
+        record(
+            "result.chosen",
+            clinic=request.clinic,
+            acting_user=acting_user,
+            request=request,
+            run=run.run_key,
+        )
+        states.touch(request)
