@@ -6,7 +6,7 @@
   const page = document.querySelector(".match");
   if (!page) return;
   page.classList.add("m-js");
-  const BURST = 45; // milliseconds between two keys
+  const BURST = 80; // milliseconds between two keys: a scanner takes at most 50, a hand hardly under 100
   let keys = "", last = 0, timer = 0;
 
   const focus = (selector) => {
