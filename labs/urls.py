@@ -31,6 +31,7 @@ urlpatterns = [
     path("requests/new/patients/", ordering.typeahead, name="typeahead"),
     path("requests/<str:lab_report_id>/", requests.page, name="request"),
     path("requests/<str:lab_report_id>/sign/", requests.sign, name="sign"),
+    path("requests/<str:lab_report_id>/choose/", requests.choose, name="choose"),
     path("requests/<str:lab_report_id>/cancel/", requests.cancel, name="cancel"),
     path("requests/<str:lab_report_id>/resubmit/", requests.resubmit, name="resubmit"),
     path("attachments/<uuid:uuid>/", attachments.attachment, name="attachment"),

@@ -64,6 +64,11 @@ class Trend:
     count: int
 
     @property
+    def short_model(self) -> str:
+        """`HT5` of `Element HT5`."""
+        return self.model.rpartition(" ")[2]
+
+    @property
     def tone(self) -> str:
         return charts.TONES.get(self.latest.flag, "")
 

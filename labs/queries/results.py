@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.utils.safestring import SafeString
@@ -60,6 +60,11 @@ class Row:
     void: bool
 
     @property
+    def is_picture(self) -> bool:
+        said = self.notes or self.warnings or self.stale or self.before is not None
+        return self.observation.value_kind == "attachment" and bool(self.files) and not said
+
+    @property
     def more(self) -> bool:
         """Whether a second line follows below the row."""
         return bool(self.notes or self.warnings or self.files or self.before is not None)
@@ -68,6 +73,16 @@ class Row:
     def tone(self) -> str:
         """Of the value itself: "", low, high, crit or warn."""
         return charts.TONES.get(self.observation.flag, "") if self.flag and not self.void else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeat:
+    """Of several runs of one requested test: which this is, and whether a person chose it (None
+    where nobody has chosen yet)."""
+
+    number: int
+    of: int
+    reported: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +96,7 @@ class RunView:
     reviews: list[Review]
     void: str
     title: str
+    repeat: Repeat | None = None
 
     @property
     def at(self) -> datetime:
@@ -109,9 +125,20 @@ class RunView:
         return any(row.previous for row in self.rows)
 
     @property
-    def computed(self) -> bool:
-        """Whether any flag shown was set here and not by the analyzer."""
-        return any(row.flag and not row.observation.flag_delivered for row in self.rows)
+    def pictures(self) -> list[Row]:
+        """Rows that are nothing but their image: shown side by side below the table."""
+        return [row for row in self.rows if row.is_picture]
+
+    @property
+    def lines(self) -> list[Row]:
+        return [row for row in self.rows if not row.is_picture]
+
+    @property
+    def within_is_ours(self) -> bool:
+        """Whether the analyzer flags only what is out of range, so that each “within” was set here:
+        then it is said once and not in every row."""
+        within = [row for row in self.rows if row.observation.flag == Flag.NORMAL]
+        return bool(within) and not any(row.observation.flag_delivered for row in within)
 
     @property
     def to_review(self) -> bool:
@@ -190,12 +217,36 @@ def results_of(request: LabRequest) -> Results:
         for version, found in current
     ]
     views.sort(key=_order)
-    return Results(runs=views, files=[file for file in files if file.result_id is None])
+    return Results(
+        runs=_with_repeats(views), files=[file for file in files if file.result_id is None]
+    )
 
 
 def _order(view: RunView) -> tuple[int, int]:
     test = view.run.requested_test
     return (test.position if test else 99, view.run.pk)
+
+
+def _with_repeats(views: list[RunView]) -> list[RunView]:
+    """Marks the runs of which a person has to choose the one to report. A cancelled one is none."""
+    by_test: dict[int, list[int]] = defaultdict(list)
+    for index, view in enumerate(views):
+        if view.run.requested_test_id and view.current.status != ResultStatus.CANCELLED:
+            by_test[view.run.requested_test_id].append(index)
+    for indexes in by_test.values():
+        for number, index in enumerate(indexes, start=1):
+            test = views[index].run.requested_test
+            if len(indexes) > 1 and test is not None:
+                chosen = test.reported_run_id
+                views[index] = replace(
+                    views[index],
+                    repeat=Repeat(
+                        number=number,
+                        of=len(indexes),
+                        reported=None if chosen is None else chosen == views[index].run.pk,
+                    ),
+                )
+    return views
 
 
 def _run_view(

@@ -202,6 +202,7 @@ EVENT_WORDS = {
     "submission.resubmitted": "sent the order again",
     "result.filed": "delivered results",
     "result.reviewed": "signed the results",
+    "result.chosen": "chose which run to report",
     "unmatched.received": "delivered a result that belongs to no request",
     "unmatched.match": "put the result on the patient's record",
     "unmatched.unmatch": "took the match back",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import LabError
@@ -57,6 +57,23 @@ def sign(request: StaffRequest, lab_report_id: str) -> HttpResponse:
             note=request.POST.get("note", "").strip(),
         )
         return f"Signed: {signed} {'result' if signed == 1 else 'results'}."
+
+    return _act(request, lab_report_id, act)
+
+
+@require_POST
+@staff_required
+def choose(request: StaffRequest, lab_report_id: str) -> HttpResponse:
+    """Of a test that was run more than once, which run is reported."""
+
+    def act(lab_request: LabRequest) -> str:
+        review.choose_run(
+            acting_user=request.user,
+            request=lab_request,
+            run=get_object_or_404(lab_request.runs, pk=_number(request.POST.get("run", ""))),
+            expected_version=_number(request.POST.get("version", "")),
+        )
+        return "This run is the one that is reported. The other stays to be seen."
 
     return _act(request, lab_report_id, act)
 

@@ -25,11 +25,28 @@
 
   const actions = {
     "/": () => { const field = $(".bigsearch input") || $("[data-search]"); if (field) { field.focus(); field.select(); } },
-    j: () => step(1), k: () => step(-1), Enter: open, "?": help,
+    j: () => step(1), k: () => step(-1), "?": help,
     o: () => { const order = $('[data-key="o"]'); if (order) order.click(); else location.assign("/requests/new/"); },
     r: () => { const sign = $("#sign"); if (sign) { sign.scrollIntoView({ block: "end" }); sign.querySelector("button")?.focus(); } },
     w: () => go("tab-worklist"), u: () => go("tab-unmatched"), p: () => go("tab-patients"),
   };
+
+  // A barcode scanner types like a keyboard, only faster than anybody, and ends with Enter: what it
+  // types is searched for and never acts.
+  const BURST = 45; // milliseconds between two keys
+  let burst = "", timer = 0;
+  const act = (key) => {
+    const action = keysOn() && actions[key.toLowerCase()];
+    return action ? action() !== false : false;
+  };
+  const scanned = (text, ended) => {
+    const field = $("[data-search]");
+    if (!field) return;
+    field.value = text;
+    field.focus();
+    if (ended) field.form.requestSubmit();
+  };
+  const settle = () => { const typed = burst; burst = ""; if (typed.length > 1) scanned(typed, false); else act(typed); };
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || $("dialog[open]")) return;
@@ -39,11 +56,18 @@
       return;
     }
     if (typing(target)) { if (event.key === "Escape") target.blur(); return; }
-    if (event.key === "Enter" && target !== document.body && target.id !== "main") return;
-    if (event.key !== "Enter" && !keysOn()) return;
-    // A page may have keys of its own; what they took is not taken twice.
-    const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (action && action() !== false) event.preventDefault();
+    if (event.key === "Enter") {
+      if (burst) { clearTimeout(timer); const typed = burst; burst = ""; event.preventDefault(); scanned(typed, true); }
+      else if ((target === document.body || target.id === "main") && open()) event.preventDefault();
+      return;
+    }
+    if (event.key.length !== 1 || event.key === " ") return;
+    // Kept back by a page with keys of its own until it was known to be no scan, or held down.
+    if (!event.isTrusted || event.repeat) { if (act(event.key)) event.preventDefault(); return; }
+    burst += event.key;
+    clearTimeout(timer);
+    timer = setTimeout(settle, BURST);
+    if (burst.length > 1 || event.key.toLowerCase() in actions) event.preventDefault();
   });
 
   document.addEventListener("click", (event) => {

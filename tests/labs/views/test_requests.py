@@ -197,3 +197,24 @@ def test_history_says_who_did_what(
     page = shown(signed_in(bob), running)
     assert "<b>alice</b> placed the request" in page
     assert "<b>Heska</b> accepted the order" in page
+
+
+def test_of_a_repeat_a_veterinarian_chooses(
+    running: LabRequest, alice: User, bob: User, signed_in: SignIn
+) -> None:
+    test = running.tests.get()
+    for value in ("2", "14"):
+        run = factories.make_run(
+            [factories.make_row("WBC", value)], test_request_id=test.test_request_id
+        )
+        factories.make_result(running, factories.make_report([run]))
+    assert shown(signed_in(bob), running).count("none chosen yet") == 2
+    assert "Report this run" not in shown(signed_in(alice), running)
+    chosen = running.runs.order_by("pk").last()
+    assert chosen is not None
+    data = {"run": str(chosen.pk), "version": str(running.version)}
+    page = signed_in(bob).post(address(running, "choose"), data, follow=True).content.decode()
+    assert "run 2 of 2, reported" in page and "run 1 of 2, not reported" in page
+    assert "<b>Bob</b> chose which run to report" in page
+    refused = signed_in(alice).post(address(running, "choose"), data, follow=True)
+    assert "ask a veterinarian" in refused.content.decode()
