@@ -106,13 +106,13 @@ class Stack:
 
     def sweep(self) -> None:
         """What the scheduler does, until nothing is left that it would take up."""
-        for _ in range(60):
+        for _ in range(20):
             self.postgres.query(
                 "UPDATE labs_message SET not_before = now() WHERE state = 'received'"
             )
             if self.manage("sweep")["refiled"] == 0:
                 return
-        raise AssertionError("the sweep never ends")
+        raise AssertionError(f"the sweep never ends:\n{self.web.tail()}")
 
     def restart(self, *, application: str = "", **env: str) -> None:
         """The web server again, with more in its environment."""

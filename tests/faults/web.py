@@ -36,6 +36,8 @@ class Web:
         self._file: IO[bytes] | None = None
 
     def start(self) -> None:
+        if self._file:
+            self._file.close()
         self._file = self.log.open("ab")
         self._process = subprocess.Popen(
             self._argv,
