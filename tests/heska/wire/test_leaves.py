@@ -160,3 +160,18 @@ def test_the_data_of_an_attachment_is_in_its_content():
     message = examples.load("06")
     read = report(strict.loads(json.dumps(message).encode()), DENVER)
     assert base64.b64encode(read.files[0].content).decode() == message["Attachments"][0]["Data"]
+
+
+def test_every_field_of_the_examples_keeps_a_text_that_nobody_expects():
+    said = "Zq-9 leaf"
+    for example in EXAMPLES:
+        for position in range(len(objects(example))):
+            for name in objects(example)[position][1]:
+                message = copy.deepcopy(example)
+                objects(message)[position][1][name] = said
+                if name == "Tests":
+                    continue  # without tests it is quarantined, with every byte
+                read = report(strict.loads(json.dumps(message).encode()), DENVER)
+                found = [*flat(asdict(read))]
+                content = [leaf for leaf in found if isinstance(leaf, bytes)]
+                assert any(said in str(leaf) for leaf in found) or said.encode() in content, name
