@@ -59,5 +59,12 @@ settings: dict[str, Any] = {
             "schedule": 30.0,
             "options": {"expires": 25},
         },
+        # Each token call adds a row. Hourly, so that there are never many: in one installation
+        # 4.4 million expired ones had come together, and deleting them at once timed out.
+        "forget expired tokens": {
+            "task": "pims.tasks.forget_expired_tokens",
+            "schedule": 3600.0,
+            "options": {"expires": 1800},
+        },
     },
 }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from integrations.heska import connections
 from labs.services import journal, submissions
 
 
@@ -10,3 +11,9 @@ def sweep() -> None:
     """Take up what is due: the broker may have lost any message, the rows never are."""
     submissions.sweep()
     journal.sweep()
+
+
+@shared_task
+def forget_expired_tokens() -> None:
+    """Tokens with which nobody can post any more."""
+    connections.forget_expired_tokens()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
-from oauth2_provider.models import get_application_model
+from oauth2_provider.models import clear_expired, get_application_model
 
 from integrations.heska.conf import VENDOR
 from integrations.heska.models import Connection, InboundClient
@@ -96,3 +96,9 @@ def create_client(*, acting_user: User | None, clinic: Clinic | None) -> Access:
 
 def token_url() -> str:
     return f"{settings.PUBLIC_BASE_URL}{reverse('heska:token')}"
+
+
+def forget_expired_tokens() -> None:
+    """Delete bearer tokens that have expired, in batches of 10,000 with a pause between them
+    (django-oauth-toolkit's own; CLEAR_EXPIRED_TOKENS_BATCH_SIZE)."""
+    clear_expired()
