@@ -58,7 +58,8 @@ def config(*, debug: bool) -> dict[str, Any]:
         "loggers": {
             # Django's own handlers say everything twice, and mail it.
             "django": {"handlers": [], "level": "INFO", "propagate": True},
-            "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+            # runserver's line for each request says what the access line says.
+            "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
             # 4xx are in the access line already.
             "django.request": {"level": "ERROR"},
             # "received" before each "succeeded".
