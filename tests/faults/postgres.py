@@ -41,9 +41,14 @@ class Postgres:
         self.query("SELECT pg_reload_conf()")
         self.query("CHECKPOINT")
 
-    def crash(self) -> None:
-        """`pg_ctl stop -m immediate`: no checkpoint, nothing flushed."""
+    def crash(self, *stopped: int) -> None:
+        """`pg_ctl stop -m immediate`: no checkpoint, nothing flushed. `stopped`: its processes that
+        sleep by a SIGSTOP, and may only wake to die."""
         os.kill(self.pid, signal.SIGQUIT)
+        if stopped:
+            time.sleep(0.3)
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
         if self._own:
             self._own.wait()
         else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,6 +13,7 @@ import pytest
 
 from tests.faults import bodies, storm
 from tests.faults.oracle import Log, Sent, judge
+from tests.faults.report import report
 from tests.faults.stack import Stack
 from tests.faults.test_database import message
 from tests.faults.test_together import AT_ONCE, together
@@ -42,6 +45,12 @@ def ten(stack: Stack, name: str) -> list[Sent]:
     return [message(stack, name, number) for number in range(10)]
 
 
+def verdict(name: str, stack: Stack, log: Log) -> list[str]:
+    found = judge(log, stack.postgres)
+    report(f"control: {name}", log, found)
+    return found
+
+
 def kinds(found: Sequence[str]) -> set[str]:
     return {each.split(":")[0] for each in found}
 
@@ -60,20 +69,23 @@ def test_acknowledged_before_commit_is_seen(sabotage, stack: Stack, log: Log) ->
     stack.web.kill_all()
     stack.web.revive()
 
-    assert "lost" in kinds(judge(log, stack.postgres))
+    assert "lost" in kinds(verdict("acknowledge before commit", stack, log))
 
 
 def test_commits_that_are_not_durable_are_seen(saboteur: Stack, stack: Stack, log: Log) -> None:
-    stack.postgres.configure("wal_writer_delay", "10s")
+    """The process that would write them a moment later has not come by yet."""
     stack.postgres.configure("synchronous_commit", "off")
+    [(writer,)] = stack.postgres.query(
+        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"
+    )
+    os.kill(writer, signal.SIGSTOP)
     try:
         send(stack, log, ten(stack, "volatile"))
-        stack.postgres.crash()
-        stack.postgres.start()
-        assert "lost" in kinds(judge(log, stack.postgres))
     finally:
+        stack.postgres.crash(writer)
+        stack.postgres.start()
         stack.postgres.configure("synchronous_commit", None)
-        stack.postgres.configure("wal_writer_delay", None)
+    assert "lost" in kinds(verdict("synchronous_commit=off", stack, log))
 
 
 @contextlib.contextmanager
@@ -94,7 +106,7 @@ def test_a_dropped_unique_index_is_seen(saboteur: Stack, stack: Stack, log: Log)
     sent = message(stack, "index")
     with without_unique_index(stack):
         send(stack, log, [sent, replace(sent, number=1)])
-        assert "twice" in kinds(judge(log, stack.postgres))
+        assert "twice" in kinds(verdict("unique index dropped", stack, log))
 
 
 def test_look_then_insert_is_seen(sabotage, stack: Stack, log: Log) -> None:
@@ -105,7 +117,7 @@ def test_look_then_insert_is_seen(sabotage, stack: Stack, log: Log) -> None:
         answers = together(stack, [(sent.target, sent.body)] * AT_ONCE)
         for answer in answers:
             log.answered(sent, answer.status, answer.receipt, "30")
-        assert "twice" in kinds(judge(log, stack.postgres))
+        assert "twice" in kinds(verdict("look, then insert", stack, log))
 
 
 def test_a_clinic_taken_from_the_payload_is_seen(sabotage, stack: Stack, log: Log) -> None:
@@ -115,7 +127,7 @@ def test_a_clinic_taken_from_the_payload_is_seen(sabotage, stack: Stack, log: Lo
     body = bodies.result(clinic, request, "claimed", claims=other["public_id"])
     send(stack, log, [replace(message(stack, "claimed"), body=body, run="claimed")])
 
-    assert "wrong clinic" in kinds(judge(log, stack.postgres))
+    assert "wrong clinic" in kinds(verdict("clinic from the payload", stack, log))
 
 
 def test_arrival_that_decides_is_seen(sabotage, stack: Stack, log: Log) -> None:
@@ -127,7 +139,8 @@ def test_arrival_that_decides_is_seen(sabotage, stack: Stack, log: Log) -> None:
         body = bodies.result(clinic, request, first.run, version=version)
         send(stack, log, [replace(first, number=version, body=body, version=version)])
 
-    assert any("shows version [1], newest is 2" in each for each in judge(log, stack.postgres))
+    found = verdict("arrival decides", stack, log)
+    assert any("shows version [1], newest is 2" in each for each in found)
 
 
 def test_what_was_never_filed_is_seen(saboteur: Stack, stack: Stack, log: Log) -> None:
@@ -137,6 +150,6 @@ def test_what_was_never_filed_is_seen(saboteur: Stack, stack: Stack, log: Log) -
     stop = time.monotonic() + 60
     storm.deliver(stack, log, sent, stack.connect(), stop, again=lambda: False).close()
 
-    assert "pending after the sweep" in kinds(judge(log, stack.postgres))
+    assert "pending after the sweep" in kinds(verdict("never filed", stack, log))
     stack.sweep()
     assert "pending after the sweep" not in kinds(judge(log, stack.postgres))
