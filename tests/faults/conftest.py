@@ -14,6 +14,7 @@ from tests.faults.oracle import Log
 FULL = os.environ.get("FULL") == "1"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process runs all of these, where pytest-xdist is told so: two installations on two cores
     would only wait for each other. They bring their own database, so one half of `make test`
@@ -21,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     elsewhere = pytest.mark.skip(reason="has its own PostgreSQL; ran in the half on SQLite")
     for item in items:
-        if here in item.path.parents and "stack" in getattr(item, "fixturenames", ()):
+        if here in item.path.parents and "installation" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.faults)
             item.add_marker(pytest.mark.xdist_group("faults"))
             if os.environ.get("DATABASE_URL") and not FULL:

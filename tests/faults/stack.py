@@ -38,7 +38,7 @@ class Answer:
         return str(found.get("ReceiptId", "")) if isinstance(found, dict) else ""
 
 
-@dataclass
+@dataclass(repr=False)  # a failing test would print secrets, and pages of them
 class Stack:
     env: dict[str, str]
     directory: Path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -69,6 +71,23 @@ def test_each_is_counted_once_whoever_else_counts():
         places = list(threads.map(lambda _: rates.count(7, 1), range(400)))
 
     assert sorted(places) == list(range(1, 401))
+
+
+COUNTING = """
+import pathlib, sys
+from django.conf import settings
+settings.configure(VAR_DIR=pathlib.Path(sys.argv[1]))
+from integrations.heska import rates
+print(*[rates.count(7, 1) for _ in range(300)])
+"""
+
+
+def test_each_is_counted_once_by_several_processes(folder):
+    command = [sys.executable, "-c", COUNTING, str(folder)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
+    places = [int(place) for each in processes for place in each.communicate()[0].split()]
+
+    assert sorted(places) == list(range(1, 901))
 
 
 def test_only_this_minute_is_kept(folder):
