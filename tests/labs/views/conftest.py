@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import time_machine
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from labs.models import Clinic
 from tests import factories
@@ -47,3 +49,10 @@ def signed_in() -> Callable[[User], Client]:
         return client
 
     return sign_in
+
+
+@pytest.fixture
+def still_clock() -> Iterator[None]:
+    """Time stands: pages that show ages change with the minute."""
+    with time_machine.travel(timezone.now(), tick=False):
+        yield

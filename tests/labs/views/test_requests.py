@@ -108,6 +108,7 @@ def test_previous_value_is_of_the_same_unit_and_analyzer(
     assert "7.90" in page and "99.9" not in page and 'class="spark"' in page
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_polling_answers_204_until_something_changes(
     running: LabRequest, bob: User, signed_in: SignIn
 ) -> None:

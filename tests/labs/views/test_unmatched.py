@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -80,6 +81,7 @@ def test_each_state_has_its_list(clinic: Clinic, alice: User, signed_in: SignIn)
     assert "<b>Heska</b> delivered a result that belongs to no request" in history
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_polling_answers_204_until_something_changes(
     clinic: Clinic, alice: User, signed_in: SignIn
 ) -> None:

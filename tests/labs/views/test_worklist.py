@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -106,6 +107,7 @@ def test_what_was_reviewed_leaves_the_list(clinic: Clinic, bob: User, signed_in:
     assert "Nothing waits for review" in page
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_polling_answers_204_until_something_changes(
     clinic: Clinic, bob: User, signed_in: SignIn
 ) -> None:
@@ -120,6 +122,7 @@ def test_polling_answers_204_until_something_changes(
     assert "<html" not in changed.content.decode() and "New" in changed.content.decode()
 
 
+@pytest.mark.usefixtures("still_clock")
 def test_the_navigation_counts_and_tells_the_oldest_age(
     clinic: Clinic, bob: User, ada: User, signed_in: SignIn
 ) -> None:
