@@ -85,6 +85,15 @@ class Postgres:
                     raise
                 time.sleep(0.05)
 
+    def revive(self) -> None:
+        """Start it where it has ended by itself, as it does when its log cannot be written."""
+        try:
+            self.wait(10)
+        except psycopg.OperationalError:
+            with contextlib.suppress(ProcessLookupError):
+                self.crash()
+            self.start()
+
     @contextlib.contextmanager
     def frozen(self) -> Any:
         """SIGSTOP to it and to all its children for as long as the block lasts."""

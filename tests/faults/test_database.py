@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from tests.faults import bodies, storm
+from tests.faults import stack as stacks
 from tests.faults.oracle import Log, Sent, judge
 from tests.faults.report import report
 from tests.faults.stack import Answer, Stack
@@ -172,6 +173,34 @@ def until_full(stack: Stack, log: Log, disk: Path, *, rounds: int) -> None:
     found = judge(log, stack.postgres)
     report("disk full", log, found)
     assert found == []
+
+
+def test_disk_full_under_everything(log: Log, full: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL's log of changes, its tables, our own log and uploads all on the full disk."""
+    if not full:
+        pytest.skip("an installation of its own; FULL=1")
+    with small_disk(400) as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        disk.chmod(0o1777)
+        filler = disk / "filler"
+        with stacks.running() as stack:
+            number = 0
+            for _ in range(3):
+                space = os.statvfs(disk)
+                filler.write_bytes(bytes(space.f_bavail * space.f_frsize - 2_000_000))
+                answer = None
+                while answer is None or answer.status != 503:
+                    number += 1
+                    sent = message(stack, "full", number, value=os.urandom(8_000).hex())
+                    answer, _ = send_once(stack, log, sent)
+                    assert answer.status in {201, 202, 503}
+                filler.unlink()
+                stack.postgres.revive()
+                storm.deliver(stack, log, sent, stack.connect(), time.monotonic() + 60).close()
+            stack.sweep()
+            found = judge(log, stack.postgres)
+            report("disk full under everything", log, found)
+            assert found == []
 
 
 @contextlib.contextmanager
