@@ -107,11 +107,13 @@ class Stack:
     def sweep(self) -> None:
         """What the scheduler does, until nothing is left that it would take up."""
         for _ in range(20):
-            self.postgres.query(
-                "UPDATE labs_message SET not_before = now() WHERE state = 'received'"
+            waiting = self.postgres.query(
+                "UPDATE labs_message SET not_before = now() "
+                "WHERE state = 'received' AND direction = 'in' AND parent_id IS NULL RETURNING id"
             )
-            if self.manage("sweep")["refiled"] == 0:
+            if not waiting:
                 return
+            self.manage("sweep")
         raise AssertionError(f"the sweep never ends:\n{self.web.tail()}")
 
     def restart(self, *, application: str = "", **env: str) -> None:
