@@ -1,0 +1,1 @@
+"""How many results a second are taken in, against three ways to do less: see bench/README.md."""
