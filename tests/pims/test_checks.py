@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.core.checks import run_checks
-from django.db import connection
+from django.db import connection, connections
 from pytest_django.fixtures import Settings
 
 
@@ -52,7 +52,9 @@ def test_e001_sqlite_pragma_not_in_force(sqlite: None, pragma: str) -> None:
 
 
 def test_e001_sqlite_without_immediate(sqlite: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "transaction_mode", None)
+    # Not on django.db.connection: pytest's undo would delete the attribute through that proxy, and
+    # whichever test comes next in this process could open no transaction.
+    monkeypatch.setattr(connections["default"], "transaction_mode", None)
 
     assert ids(databases=["default"]) == {"pims.E001"}
 
