@@ -26,8 +26,10 @@ run:
 
 test:
 	@sh deploy/setup.sh dev
-	$(PYTEST)
-	$(PY) -m tests.servers --postgresql --redis -- $(PYTEST)
+	@failed=; \
+	echo "== on SQLite"; $(PYTEST) || failed=1; \
+	echo "== on PostgreSQL and Redis"; $(PY) -m tests.servers --postgresql --redis -- $(PYTEST) || failed=1; \
+	test -z "$$failed"
 
 install:
 	@sh deploy/setup.sh run
