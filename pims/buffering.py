@@ -25,9 +25,10 @@ WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 def buffered(app: WSGIApp, limit: int) -> WSGIApp:
     """`app`, with every body read and measured.
 
-    At most `limit` + 1 bytes are taken. Of a chunked body with one byte too many that is then the
+    At most `limit` + 1 bytes are kept. Of a chunked body with one byte too many that is then the
     declared length, so that the application refuses it exactly as it refuses one that came with too
-    large a Content-Length; of the latter it sees the beginning.
+    large a Content-Length; of the latter it sees the beginning. What is over is read, up to four
+    times the limit, and thrown away: a sender that is cut off while it sends never hears why.
     """
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -38,6 +39,9 @@ def buffered(app: WSGIApp, limit: int) -> WSGIApp:
             return app(environ, start_response)
         body = Body(max_size=IN_MEMORY)
         length = _copy(environ["wsgi.input"], body, min(wanted, limit + 1))
+        if length > limit:
+            rest = 4 * limit if chunked else min(wanted, 4 * limit)
+            _copy(environ["wsgi.input"], None, rest - length)
         body.seek(0)
         environ["wsgi.input"] = body
         if chunked:
@@ -89,9 +93,10 @@ def plain(response: Any, start_response: StartResponse) -> Iterable[bytes]:
     return [response.content]
 
 
-def _copy(source: IO[bytes], target: IO[bytes], at_most: int) -> int:
+def _copy(source: IO[bytes], target: IO[bytes] | None, at_most: int) -> int:
     length = 0
     while length < at_most and (chunk := source.read(min(CHUNK, at_most - length))):
-        target.write(chunk)
+        if target:
+            target.write(chunk)
         length += len(chunk)
     return length
