@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from integrations.heska.wire.strict import dumps, safe
@@ -13,6 +14,12 @@ SMALL_NUMBER = re.compile(r"\s*-?\d{1,9}\s*", re.ASCII)
 
 def normal(key: str) -> str:
     """`LabReportId`, `labReportId` and `lab_report_id` are one name to us."""
+    # The same names come in every row; what is longer is no name of ours, and is not remembered.
+    return _normal(key) if len(key) <= 32 else key.replace("_", "").casefold()
+
+
+@lru_cache(maxsize=1024)
+def _normal(key: str) -> str:
     return key.replace("_", "").casefold()
 
 

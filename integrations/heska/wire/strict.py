@@ -8,8 +8,9 @@ from collections import Counter
 from typing import Any
 
 MAX_DEPTH = 64
-# Whole strings are stepped over, so that brackets inside them do not count.
-STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+ESCAPED = re.compile(r"\\.", re.DOTALL)
+BRACKET = re.compile(r"[\[\]{}]")
+UNSAFE = re.compile("[\x00\ud800-\udfff]")
 
 
 class NotJson(Exception):
@@ -77,15 +78,15 @@ def _no_constant(name: str) -> Any:
 
 
 def _limit_depth(text: str) -> None:
+    if "\\" in text:
+        text = ESCAPED.sub("", text)
+    # Now every quote begins or ends a string, so what lies outside strings is every other part.
+    outside = "".join(text.split('"')[::2])
     depth = 0
-    for found in STRING_OR_BRACKET.finditer(text):
-        character = text[found.start()]
-        if character in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise NotJson(f"It is nested more than {MAX_DEPTH} levels deep.")
-        elif character in "]}":
-            depth -= 1
+    for bracket in BRACKET.findall(outside):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise NotJson(f"It is nested more than {MAX_DEPTH} levels deep.")
 
 
 def dumps(value: Any) -> bytes:
@@ -106,8 +107,4 @@ def _dump(value: Any) -> str:
 def safe(text: str) -> str:
     """Text that every database takes: NUL and lone surrogates, legal in JSON, become U+FFFD. The
     journal keeps the bytes as they were."""
-    if "\x00" in text:
-        text = text.replace("\x00", "\ufffd")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        text = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
-    return text
+    return text if text.isascii() and "\x00" not in text else UNSAFE.sub("\ufffd", text)
