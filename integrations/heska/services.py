@@ -24,6 +24,7 @@ from labs.models import (
     UnmatchedReason,
 )
 from labs.services import journal, results, submissions
+from labs.services.quick import Compiled
 
 log = logging.getLogger(__name__)
 
@@ -236,9 +237,11 @@ def _file(message: Message, value: object) -> str:
         journal.quarantine(message=message, cause=str(error))
         return "Quarantined"
     message.adapter_version = ADAPTER_VERSION
-    message.save(update_fields=["adapter_version"])
     filed = results.file_report(message=message, report=report, request=request, reason=reason)
     return "Held" if filed.held else STATUS_WORDS[filed.state]
+
+
+DESTINATION = Compiled(LabRequest.objects.filter(clinic=0, result_key="").order_by().only("pk"))
 
 
 def _destination(message: Message, clinic: Clinic) -> tuple[LabRequest | None, UnmatchedReason]:
@@ -247,7 +250,7 @@ def _destination(message: Message, clinic: Clinic) -> tuple[LabRequest | None, U
     kind, _, key = message.target.strip("/").removeprefix("api/").partition("/")
     if kind == "unmatchedlabresults":
         return None, UnmatchedReason.NO_REQUEST
-    request = LabRequest.objects.filter(clinic=clinic, result_key=key).first()
+    request = DESTINATION.first(clinic.pk, key)
     return request, UnmatchedReason.UNKNOWN_KEY
 
 

@@ -10,6 +10,7 @@ from labs.models import (
     Patient,
     UnmatchedResult,
 )
+from labs.services import quick
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -28,7 +29,7 @@ def record(
     **data: Any,
 ) -> None:
     """Write one audit row, in the caller's transaction. `data` holds ids and states, no names."""
-    LabEvent.objects.create(
+    event = LabEvent(
         verb=verb,
         clinic=clinic,
         actor=acting_user,
@@ -39,3 +40,4 @@ def record(
         message=message,
         data=data,
     )
+    quick.insert(event)

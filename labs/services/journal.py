@@ -13,6 +13,7 @@ from django.utils import timezone
 from labs import vendors
 from labs.failpoints import failpoint
 from labs.models import Clinic, Message, MessageState
+from labs.services import quick
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def insert(
     """The row alone, in the caller's transaction; `receive` is what a door calls. Raises
     IntegrityError where the same message is there already."""
     now = timezone.now()
-    return Message.objects.create(
+    message = Message(
         direction=Message.Direction.IN,
         vendor=vendor,
         clinic=clinic,
@@ -88,6 +89,8 @@ def insert(
         last_seen_at=now,
         not_before=now + REFILE_WAIT,
     )
+    quick.insert(message)
+    return message
 
 
 def dedupe_key(

@@ -59,7 +59,8 @@ def file_unmatched(
             reason=reason,
         )
     request = _matched_request(unmatched)
-    runs.store(message=message, report=report, request=request, unmatched=unmatched)
+    known = {run.run_key: run for run in TestRun.objects.filter(unmatched=unmatched)}
+    runs.store(message=message, report=report, request=request, unmatched=unmatched, known=known)
     if request is not None:
         states.refresh(request)
     elif unmatched.state == UnmatchedState.DISMISSED:

@@ -16,12 +16,28 @@ from labs.models import (
     UnmatchedReason,
 )
 from labs.report import Report
-from labs.services import orphans, runs, states, versions
+from labs.services import orphans, quick, runs, states, versions
 from labs.services.events import record
 from labs.services.identity import contradictions
+from labs.services.quick import Compiled
 from labs.services.rows import fit
 
-WRITTEN = ["state", "cause", "request", "unmatched", "message_id", "extra", "warnings"]
+WRITTEN = (
+    *("state", "cause", "request", "unmatched", "message_id", "extra", "warnings"),
+    "adapter_version",
+)
+MESSAGE = Compiled(
+    Message.objects.select_for_update(of=("self",))
+    .select_related("clinic", "unmatched")
+    .defer("raw")
+    .filter(pk=0)
+)
+REQUEST = Compiled(
+    LabRequest.objects.select_for_update(of=("self",))
+    .select_related("patient", "clinic")
+    .filter(pk=0)
+)
+EXTERNAL_ID = Compiled(Submission.objects.filter(request=0).order_by().values_list("external_id"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,34 +63,27 @@ def file_report(
     """
     report = replace(report, runs=runs.with_own_keys(report.runs))
     with transaction.atomic():
-        message = (
-            Message.objects.select_for_update(of=("self",))
-            .select_related("clinic", "unmatched")
-            .defer("raw")
-            .get(pk=message.pk)
-        )
+        adapter_version = message.adapter_version
+        message = MESSAGE.get(message.pk)
         if message.state != MessageState.RECEIVED:
             return _filed(message)
         against: list[str] = []
         if request is not None:
             # The head row's lock: two messages of one request are filed one after the other.
-            request = (
-                LabRequest.objects.select_for_update(of=("self",))
-                .select_related("patient", "clinic")
-                .get(pk=request.pk)
-            )
-            against = _against(report, request)
+            request = REQUEST.get(request.pk)
+            known = runs.of_request(request)
+            against = _against(report, request, known)
         if request is not None and not against:
             message.request = request
             message.state = MessageState.FILED
-            runs.store(message=message, report=report, request=request, unmatched=None)
+            runs.store(message=message, report=report, request=request, unmatched=None, known=known)
             record(
                 "result.filed",
                 clinic=message.clinic,
                 source=message.vendor,
                 request=request,
             )
-            states.refresh(request)
+            states.refresh(request, locked=True)
         else:
             if request is not None:
                 cancelled = request.cancelled_at is not None
@@ -89,6 +98,7 @@ def file_report(
                 suggested=request,
             )
             message.state = MessageState.UNMATCHED
+        message.adapter_version = adapter_version
         message.message_id = report.message_id
         message.extra = report.extra
         message.cause = ""
@@ -96,7 +106,7 @@ def file_report(
             f"The {name} was too long and is shown cut." for name in fit(message)
         ]
         # Not the raw bytes: they were committed before, and never change.
-        message.save(update_fields=WRITTEN)
+        quick.update(message, *WRITTEN)
         failpoint("filed, not committed")
     failpoint("filed")
     return _filed(message)
@@ -110,11 +120,11 @@ def _filed(message: Message) -> Filed:
     )
 
 
-def _against(report: Report, request: LabRequest) -> list[str]:
-    external_id = (
-        Submission.objects.filter(request=request).values_list("external_id", flat=True).first()
-    )
-    found = contradictions(report, request, external_id or "")
+def _against(report: Report, request: LabRequest, known: dict[str, TestRun]) -> list[str]:
+    ((external_id,),) = tuple(EXTERNAL_ID.rows(request.pk)) or (("",),)
+    found = contradictions(report, request, external_id)
     if request.cancelled_at is not None:
         return ["The request was cancelled here before this result came.", *found]
+    if not known:
+        return found
     return found + versions.ties(report, TestRun.objects.filter(request=request, unmatched=None))

@@ -7,13 +7,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from functools import cache
+from typing import Any, NamedTuple
 
 from django.db import models
 
 from labs import values
 from labs.models import Analyte, LabResult, Observation, TestRun
 from labs.report import Row, Run
+from labs.services.quick import Compiled
 
 SMALL_NUMBER = re.compile(r"\d{1,6}", re.ASCII)
 
@@ -23,45 +25,52 @@ def digest(run: Run) -> str:
     said = {
         "status": run.status,
         "comments": run.comments,
-        "rows": [asdict(r) for r in run.rows],
+        "rows": [vars(row) for row in run.rows],
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _limits(model: type[models.Model]) -> list[tuple[str, int, str]]:
+    """Attribute, longest text and name of each column that has a limit."""
+    return [
+        (field.attname, field.max_length, str(field.verbose_name))
+        for field in model._meta.concrete_fields
+        if isinstance(field, models.CharField) and field.max_length
+    ]
 
 
 def fit(instance: models.Model) -> list[str]:
     """Cut texts that are longer than their columns (PostgreSQL would refuse the row) and name the
     columns. The journal still holds every byte."""
     cut = []
-    for field in instance._meta.concrete_fields:
-        limit = field.max_length
-        if limit and isinstance(field, models.CharField):
-            text = getattr(instance, field.attname)
-            if text and len(text) > limit:
-                setattr(instance, field.attname, text[:limit])
-                cut.append(str(field.verbose_name))
+    for attribute, limit, name in _limits(type(instance)):
+        text = getattr(instance, attribute)
+        if text and len(text) > limit:
+            setattr(instance, attribute, text[:limit])
+            cut.append(name)
     return cut
 
 
 def observations(
-    *, result: LabResult, run: TestRun, rows: Iterable[Row], analytes: dict[str, Analyte]
-) -> list[Observation]:
-    """Unsaved rows of one version, in the order delivered. `analytes` by code and by upper-case
-    code; an unknown code is stored all the same, without an analyte."""
+    *, result: LabResult, run: TestRun, rows: Iterable[Row], analytes: dict[str, Known]
+) -> list[dict[str, Any]]:
+    """The rows of one version as columns of Observation, in the order delivered. `analytes` by code
+    and by upper-case code; an unknown code is stored all the same, without an analyte."""
     seen: Counter[tuple[str, str]] = Counter()
     stored = []
     for index, row in enumerate(rows, start=1):
         seen[row.code, row.sequence] += 1
-        made = observation(result=result, run=run, row=row, analytes=analytes)
+        made = observation(row, analytes.get(row.code) or analytes.get(row.code.upper()))
         # A correction lists only some rows: by their sequence they keep their place in the panel.
-        made.position = int(row.sequence) if SMALL_NUMBER.fullmatch(row.sequence) else index
-        made.occurrence = seen[row.code, row.sequence]
+        made["position"] = int(row.sequence) if SMALL_NUMBER.fullmatch(row.sequence) else index
+        made["occurrence"] = seen[row.code, row.sequence]
+        made["result_id"], made["run_id"], made["current"] = result.pk, run.pk, True
         stored.append(made)
     return stored
 
 
-def observation(
-    *, result: LabResult, run: TestRun, row: Row, analytes: dict[str, Analyte]
-) -> Observation:
+def observation(row: Row, analyte: Known | None) -> dict[str, Any]:
     value = values.read_value(row.value, literal=row.literal, reason=row.not_reported_reason)
     kind = value.kind
     if row.attachment and kind == "missing":
@@ -77,42 +86,53 @@ def observation(
         warnings.append(f"The analyzer's flag “{row.flag}” is not known.")
     if values.implausible(value, bounds, row.range_kind):
         warnings.append("More than ten times outside its range: check sample and unit.")
-    analyte = analytes.get(row.code) or analytes.get(row.code.upper())
     if analyte and analyte.unit and row.unit and not values.same_unit(row.unit, analyte.unit):
         warnings.append(f"The unit is not the usual {analyte.unit}.")
-    stored = Observation(
-        result=result,
-        run=run,
-        analyte=analyte,
-        sequence=row.sequence,
-        code=row.code,
-        name=row.name,
-        status=row.status,
-        value_text=value.text,
-        value_kind=kind,
-        number=value.number,
-        qualifier=value.qualifier,
-        unit=row.unit,
-        not_reported_reason=value.not_reported,
-        low=bounds.low,
-        high=bounds.high,
-        range_text=bounds.text,
-        range_kind=row.range_kind,
-        critical_low=critical_low,
-        critical_high=critical_high,
-        flag_delivered=flag,
-        flag_delivered_text=row.flag,
-        flag_computed=values.compute_flag(
+    stored: dict[str, Any] = {
+        "analyte_id": analyte.pk if analyte else None,
+        "sequence": row.sequence,
+        "code": row.code,
+        "name": row.name,
+        "status": row.status,
+        "value_text": value.text,
+        "value_kind": kind,
+        "number": value.number,
+        "qualifier": value.qualifier,
+        "unit": row.unit,
+        "not_reported_reason": value.not_reported,
+        "low": bounds.low,
+        "high": bounds.high,
+        "range_text": bounds.text,
+        "range_kind": row.range_kind,
+        "critical_low": critical_low,
+        "critical_high": critical_high,
+        "flag_delivered": flag,
+        "flag_delivered_text": row.flag,
+        "flag_computed": values.compute_flag(
             value, bounds, row.range_kind, critical_low, critical_high
         ),
-        comments=list(row.comments),
-    )
-    cut = fit(stored)
-    stored.warnings = warnings + [f"The {name} was too long and is shown cut." for name in cut]
+        "comments": list(row.comments),
+        "warnings": warnings,
+    }
+    for column, limit, name in _limits(Observation):
+        if len(stored[column]) > limit:
+            stored[column] = stored[column][:limit]
+            warnings.append(f"The {name} was too long and is shown cut.")
     return stored
 
 
-def analytes_by_code() -> dict[str, Analyte]:
+class Known(NamedTuple):
+    """An analyte of the catalogue, as far as it takes to read a row of it."""
+
+    pk: int
+    code: str
+    unit: str
+
+
+ANALYTES = Compiled(Analyte.objects.order_by().values_list("pk", "code", "unit"))
+
+
+def analytes_by_code() -> dict[str, Known]:
     """Every analyte under its code, and under its code in capitals where that is no other's."""
-    by_code = {analyte.code: analyte for analyte in Analyte.objects.all()}
+    by_code = {code: Known(pk, code, unit) for pk, code, unit in ANALYTES.rows()}
     return {code.upper(): analyte for code, analyte in by_code.items()} | by_code

@@ -16,9 +16,15 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.report import File, Report, Run
-from labs.services import panels, versions
+from labs.services import panels, quick, versions
 from labs.services.files import content_type_of
+from labs.services.quick import Compiled
 from labs.services.rows import analytes_by_code, digest, fit, observations
+
+TESTS = Compiled(
+    RequestedTest.objects.filter(request=0).select_related("panel").order_by("position")
+)
+RUNS = Compiled(TestRun.objects.filter(request=0, unmatched=None).order_by())
 
 
 def with_own_keys(runs: tuple[Run, ...]) -> tuple[Run, ...]:
@@ -50,13 +56,16 @@ def store(
     report: Report,
     request: LabRequest | None,
     unmatched: UnmatchedResult | None,
+    known: dict[str, TestRun],
 ) -> None:
     """Store each run of the report as a version, and mark what is current, in the caller's
-    transaction."""
+    transaction. `known`: the runs that are there already, by their key (`of_request`). The head row
+    is locked, so nobody else adds one meanwhile."""
     analytes = analytes_by_code()
-    tests = list(request.tests.select_related("panel")) if request else []
+    tests = TESTS.all(request.pk) if request else []
     for run in report.runs:
-        stored_run = _run_row(message, run, request, unmatched, tests)
+        earlier = known.get(run.key)
+        stored_run = earlier or _new_run(message, run, request, unmatched, tests)
         result = LabResult(
             clinic=message.clinic,
             run=stored_run,
@@ -66,6 +75,7 @@ def store(
             reported_at=report.reported_at,
             run_at=run.run_at,
             run_at_text=run.run_at_text,
+            current=earlier is None,
             comments=list(run.comments),
             correction_reason=report.correction_reason,
             species=report.identity.species_code
@@ -74,16 +84,23 @@ def store(
             digest=digest(run),
         )
         fit(result)
-        result.save()
-        Observation.objects.bulk_create(
-            observations(result=result, run=stored_run, rows=run.rows, analytes=analytes)
+        quick.insert(result)
+        quick.insert_many(
+            Observation,
+            observations(result=result, run=stored_run, rows=run.rows, analytes=analytes),
         )
         _attach(message, result, run.files)
-        versions.refresh(stored_run)
+        if earlier is not None:
+            versions.refresh(stored_run)
     _attach(message, None, report.files)
 
 
-def _run_row(
+def of_request(request: LabRequest) -> dict[str, TestRun]:
+    """The runs that messages of this request have brought, by their key."""
+    return {run.run_key: run for run in RUNS.all(request.pk)}
+
+
+def _new_run(
     message: Message,
     run: Run,
     request: LabRequest | None,
@@ -105,14 +122,8 @@ def _run_row(
         requested_test=panels.requested_test(run, tests),
     )
     fit(stored)
-    earlier: TestRun | None = TestRun.objects.filter(
-        request=request, unmatched=unmatched, run_key=stored.run_key
-    ).first()
-    if earlier is None:
-        # The head row is locked, so nobody else adds this run between the look and the insert.
-        stored.save()
-        return stored
-    return earlier
+    quick.insert(stored)
+    return stored
 
 
 def _attach(message: Message, result: LabResult | None, files: tuple[File, ...]) -> None:

@@ -18,7 +18,9 @@ from labs.models import (
     TestRun,
     TestState,
 )
+from labs.services import quick
 from labs.services.events import record
+from labs.services.quick import Compiled
 
 SENDING_STATES = {
     SubmissionState.QUEUED: RequestState.QUEUED,
@@ -84,44 +86,51 @@ def test_state(test: RequestedTest, run_statuses: Iterable[str]) -> TestState:
     return TestState.REFUSED if test.refusal else TestState.REQUESTED
 
 
-def refresh(request: LabRequest) -> RequestState:
-    """Recompute tests and request from what is stored, and write what changed. Call it inside the
-    transaction that changed any of it; costs five statements at least.
+CURRENT = Compiled(
+    TestRun.objects.filter(request=0, versions__current=True)
+    .order_by()
+    .values_list("requested_test", "versions__status", "review_state")
+)
+TESTS = Compiled(RequestedTest.objects.filter(request=0).order_by("position"))
+SUBMISSION = Compiled(Submission.objects.filter(request=0).order_by().values_list("state"))
 
-    Locks the request first: a worker that settles and a result that is filed at the same moment
-    would else each derive a state from what the other has not committed yet, and the last to write
-    would win ("Accepted" over "Running").
+
+def refresh(request: LabRequest, *, locked: bool = False) -> RequestState:
+    """Recompute tests and request from what is stored, and write what changed. Call it inside the
+    transaction that changed any of it.
+
+    Locks the request first, unless the caller has (and has read it since): a worker that settles
+    and a result that is filed at the same moment would else each derive a state from what the other
+    has not committed yet, and the last to write would win ("Accepted" over "Running").
     """
-    request.refresh_from_db(
-        fields=["state", "cancelled_at", "reviewed_at"],
-        from_queryset=LabRequest.objects.select_for_update(of=("self",)),
-    )
-    runs = list(
-        TestRun.objects.filter(request=request, versions__current=True).values_list(
-            "requested_test", "versions__status"
+    if not locked:
+        request.refresh_from_db(
+            fields=["state", "cancelled_at", "reviewed_at", "version"],
+            from_queryset=LabRequest.objects.select_for_update(of=("self",)),
         )
-    )
-    tests = list(request.tests.all())
+    runs = list(CURRENT.rows(request.pk))
+    tests = TESTS.all(request.pk)
     for test in tests:
-        reached = test_state(test, [status for test_pk, status in runs if test_pk == test.pk])
+        reached = test_state(test, [status for test_pk, status, _ in runs if test_pk == test.pk])
         if reached != test.state:
             test.state = reached
-            test.save(update_fields=["state"])
-    submission = Submission.objects.filter(request=request).values_list("state", flat=True).first()
+            quick.update(test, "state")
+    submission = next((state for (state,) in SUBMISSION.rows(request.pk)), None)
     state = derive(
         tests=[test.state for test in tests],
         submission=submission,
         cancelled=request.cancelled_at is not None,
-        runs=[status for _, status in runs],
+        runs=[status for _, status, _ in runs],
     )
     if state != request.state:
         record("request.state", clinic=request.clinic, request=request, to=state)
         request.state = state
     # A request counts as reviewed while it is complete and each of its runs is.
-    waiting = request.runs.exclude(review_state=ReviewState.REVIEWED).exists()
-    reviewed = state == RequestState.COMPLETE and bool(runs) and not waiting
+    signed = bool(runs) and all(review == ReviewState.REVIEWED for *_, review in runs)
+    reviewed = state == RequestState.COMPLETE and signed
     request.reviewed_at = (request.reviewed_at or timezone.now()) if reviewed else None
-    touch(request, "state", "reviewed_at")
+    request.version += 1
+    quick.update(request, "state", "reviewed_at", "version", "updated_at")
     return state
 
 
