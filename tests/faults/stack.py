@@ -107,14 +107,20 @@ class Stack:
     def sweep(self) -> None:
         """What the scheduler does, until nothing is left that it would take up."""
         for _ in range(20):
-            waiting = self.postgres.query(
-                "UPDATE labs_message SET not_before = now() "
-                "WHERE state = 'received' AND direction = 'in' AND parent_id IS NULL RETURNING id"
-            )
+            waiting = self.hurry()
             if not waiting:
                 return
             self.manage("sweep")
         raise AssertionError(f"the sweep never ends:\n{self.web.tail()}")
+
+    def hurry(self) -> int:
+        """What waits for a sweep is due now, not in half a minute. How many that are."""
+        return len(
+            self.postgres.query(
+                "UPDATE labs_message SET not_before = now() "
+                "WHERE state = 'received' AND direction = 'in' AND parent_id IS NULL RETURNING id"
+            )
+        )
 
     def restart(self, *, application: str = "", **env: str) -> None:
         """The web server again, with more in its environment."""

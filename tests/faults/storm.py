@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import http.client
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from pims import run
+from pims.guard import die_with_me
 from tests.faults import bodies
 from tests.faults.oracle import KEPT, Log, Sent
 from tests.faults.stack import Stack
@@ -83,6 +87,7 @@ class Storm:
     killed: int = 0
     crashed: int = 0
     _done: int = 0
+    _sweep: subprocess.Popen[bytes] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, messages: Sequence[Sent], *, kills: int = 0, crashes: int = 0) -> None:
@@ -107,7 +112,22 @@ class Storm:
                 self._strike(faults.pop(0)[1], chance)
         for thread in threads:
             thread.join(30)
+        if self._sweep:
+            self._sweep.wait()
         self.seconds = time.monotonic() - began
+
+    def _start_sweep(self) -> None:
+        """The scheduler's, while senders send the same messages again."""
+        if self._sweep is None or self._sweep.poll() is not None:
+            self.stack.hurry()
+            self._sweep = subprocess.Popen(
+                [sys.executable, "manage.py", "sweep"],
+                env=self.stack.env,
+                cwd=run.ROOT,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                preexec_fn=die_with_me(),
+            )
 
     def _strike(self, fault: str, chance: random.Random) -> None:
         if fault == "crash":
@@ -115,6 +135,7 @@ class Storm:
             time.sleep(0.3)
             self.stack.postgres.start()
             self.crashed += 1
+            self._start_sweep()
             return
         if self.killed % 5 == 4:  # the master and all its workers at once
             self.stack.web.kill_all()
@@ -124,6 +145,8 @@ class Storm:
                 self.stack.web.revive()
                 time.sleep(0.05)
         self.killed += 1
+        if self.killed % 4 == 0:
+            self._start_sweep()
 
     def _sender(self, queue: Iterator[Sent], stop: float) -> None:
         connection = self.stack.connect()
