@@ -28,7 +28,8 @@ from pims.problems import TRY_LATER, problem
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 24  # two web processes, the worker and a shell stay below 100 connections
+# In all web processes together; with the worker and a shell it stays well below 100 connections.
+TOGETHER = 48
 PATIENCE = 4.5  # seconds; Heska must have its answer within 5
 HURRIED = ("/api/", "/readyz")  # where a program waits for the answer, not a person
 
@@ -69,8 +70,16 @@ class Call:
                         wire.shutdown(socket.SHUT_RDWR)
 
 
-def gated(app: WSGIApp, *, at_once: int = AT_ONCE, patience: float = PATIENCE) -> WSGIApp:
-    """`app` on at most `at_once` threads; 503 after `patience` seconds where a program waits."""
+def fair_share() -> int:
+    """Threads for this web process, by how many of them `pims.run` starts."""
+    processes = int(os.environ.get("WEB_CONCURRENCY") or 2)
+    return max(4, TOGETHER // processes)
+
+
+def gated(app: WSGIApp, *, at_once: int = 0, patience: float = PATIENCE) -> WSGIApp:
+    """`app` on at most `at_once` threads (0: a fair share); 503 after `patience` seconds where a
+    program waits."""
+    at_once = at_once or fair_share()
     threads = ThreadPoolExecutor(at_once, thread_name_prefix="django")
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

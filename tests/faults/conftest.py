@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("faults"))
             if os.environ.get("DATABASE_URL") and not FULL:
                 item.add_marker(elsewhere)
+            if sys.platform != "linux":
+                item.add_marker(pytest.mark.skip(reason="finds processes by /proc"))
 
 
 @pytest.fixture(scope="session")

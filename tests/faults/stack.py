@@ -168,6 +168,7 @@ def running(*, clinics: int = 4, requests: int = 12, **extra: str) -> Iterator[S
             "PORT": str(port),
             "PUBLIC_BASE_URL": f"http://localhost:{port}",
             "PYTHONUNBUFFERED": "1",
+            "WEB_CONCURRENCY": "2",
             "FAILPOINT": str(directory / "failpoint"),
         } | extra
         (directory / "var").mkdir()

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from pims import gate
 from tests.faults import bodies
 from tests.faults.oracle import Log, judge
 from tests.faults.report import report
@@ -17,7 +18,7 @@ from tests.faults.test_database import message, send_once
 from tests.faults.test_together import together
 
 HALF_SENT = 200
-CONNECTIONS = 2 * 24 + 3  # pims.gate, two processes; a few of the test's own
+CONNECTIONS = gate.TOGETHER + 3  # and a few of the test's own
 
 
 def head(stack: Stack, target: str, *lines: str) -> bytes:

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pims.gate import gated
+import pytest
+
+from pims.gate import fair_share, gated
 
 
 def call(app: Any, path: str = "/api/labresults/key") -> tuple[str, dict[str, str], bytes]:
@@ -64,3 +66,12 @@ def test_no_more_than_so_many_at_once_and_those_who_gave_up_are_not_served_later
     time.sleep(0.1)
 
     assert len(served) == 2
+
+
+@pytest.mark.parametrize(("processes", "threads"), [("", 24), ("1", 48), ("4", 12), ("40", 4)])
+def test_connections_do_not_grow_with_processes(
+    processes: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", processes)
+
+    assert fair_share() == threads
