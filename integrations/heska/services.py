@@ -227,6 +227,10 @@ def _file(message: Message, value: object) -> str:
     if message.clinic is None:
         journal.quarantine(message=message, cause="Its address belongs to no clinic.")
         return "Quarantined"
+    if _other_clinics_path(message):
+        # Refused at the door with 403; a replay, or the sweep after a crash, must refuse it too.
+        journal.quarantine(message=message, cause="It was sent to another clinic's address.")
+        return "Quarantined"
     request, reason = _destination(message, message.clinic)
     try:
         report = inbound.report(value, message.clinic.zone)
@@ -247,11 +251,41 @@ DESTINATION = Compiled(LabRequest.objects.filter(clinic=0, result_key="").order_
 def _destination(message: Message, clinic: Clinic) -> tuple[LabRequest | None, UnmatchedReason]:
     """The request whose key the message was posted to. A key of another clinic is as unknown as one
     that never was (I3)."""
-    kind, _, key = message.target.strip("/").removeprefix("api/").partition("/")
+    kind, key = _address(message)
     if kind == "unmatchedlabresults":
         return None, UnmatchedReason.NO_REQUEST
     request = DESTINATION.first(clinic.pk, key)
     return request, UnmatchedReason.UNKNOWN_KEY
+
+
+def _other_clinics_path(message: Message) -> bool:
+    kind, key = _address(message)
+    return kind == "unmatchedlabresults" and clinic_named(key) != message.clinic
+
+
+def _address(message: Message) -> tuple[str, str]:
+    kind, _, key = message.target.strip("/").removeprefix("api/").partition("/")
+    return kind, key
+
+
+def clinic_named(clinic_id: str) -> Clinic | None:
+    """The clinic that an address for unmatched results names: by our own id, or by the client id
+    that Heska gave it [seed]."""
+    clinic: Clinic | None = Clinic.objects.filter(public_id=clinic_id).first()
+    if clinic is not None:
+        return clinic
+    connection = Connection.objects.select_related("clinic").filter(client_id=clinic_id).first()
+    return connection.clinic if connection else None
+
+
+def reconsider(message: Message) -> bool:
+    """A body that was refused for its header may come again with a right one: let it be read again.
+    Only if nobody else has filed it since the look: false."""
+    waiting = Message.objects.filter(pk=message.pk, state=MessageState.QUARANTINED)
+    if not waiting.update(state=MessageState.RECEIVED, cause=""):
+        return False
+    message.state = MessageState.RECEIVED
+    return True
 
 
 def replay(message_id: int) -> None:

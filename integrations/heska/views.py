@@ -31,7 +31,6 @@ from rest_framework.views import APIView
 
 from integrations.heska import services
 from integrations.heska.conf import VENDOR
-from integrations.heska.models import Connection
 from integrations.heska.permissions import ApplicationRate, BearerAuthentication, MayPostResults
 from integrations.heska.wire import strict
 from labs.failpoints import failpoint
@@ -168,14 +167,17 @@ class IntakeView(APIView):
             return self.refuse(message, 415, "media-type", unsupported)
         if not new and message.state not in ("received", "quarantined"):
             return _duplicate(message)
-        return self.file(message, new=new)
+        reconsidered = not new and services.reconsider(message)
+        return self.file(message, new=new, reconsidered=reconsidered)
 
     def refuse(self, message: Message, status: int, code: str, title: str) -> Response:
         if message.state == "received":
             journal.quarantine(message=message, cause=title)
         return problem(status, code, title, ReceiptId=message.receipt_id)
 
-    def file(self, message: Message, *, new: bool) -> Response:
+    def file(self, message: Message, *, new: bool, reconsidered: bool) -> Response:
+        """`reconsidered`: it lay in quarantine. If it is filed now, "Duplicate" would say that it
+        had been before."""
         try:
             receipts = services.file_stored(message)
         except strict.NotJson as error:
@@ -194,7 +196,8 @@ class IntakeView(APIView):
         stored = all(receipt.status == "Stored" for receipt in receipts)
         bodies = [{"ReceiptId": r.receipt_id, "Status": r.status} for r in receipts]
         several = receipts[0].receipt_id != message.receipt_id
-        if not new:
+        filed_now = reconsidered and not several and receipts[0].status != "Quarantined"
+        if not new and not filed_now:
             bodies = [{**body, "Status": "Duplicate"} for body in bodies]
             return Response({"Receipts": bodies} if several else bodies[0], status=200)
         if several:
@@ -214,14 +217,7 @@ class ResultView(IntakeView):
 
 class UnmatchedView(IntakeView):
     def post(self, request: Request, clinic_id: str) -> Response:
-        clinic_id = strict.safe(clinic_id)
-        clinic = Clinic.objects.filter(public_id=clinic_id).first()
-        if clinic is None:
-            # [seed] "Heska can use the client ID that is provided to each clinic."
-            connection = (
-                Connection.objects.select_related("clinic").filter(client_id=clinic_id).first()
-            )
-            clinic = connection.clinic if connection else None
+        clinic = services.clinic_named(strict.safe(clinic_id))
         return self.intake(request, clinic, own_path=True)
 
 

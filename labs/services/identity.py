@@ -86,3 +86,12 @@ def differs(one: dict[str, str], other: Identity) -> bool:
         (_chip(one.get("microchip", "")), _chip(other.microchip)),
     )
     return any(a.strip() and b.strip() and not same_text(a, b) for a, b in pairs)
+
+
+def names_more(known: dict[str, str], other: Identity) -> bool:
+    """Whether a later message says who the animal is where the first one did not. Two such messages
+    may mean two animals, and neither would contradict the first (I2)."""
+    return any(
+        getattr(other, name).strip() and not known.get(name, "").strip()
+        for name in ("patient_id", "patient_name", "microchip")
+    )

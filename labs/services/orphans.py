@@ -14,7 +14,7 @@ from labs.models import (
 from labs.report import Identity, Report
 from labs.services import runs, states, versions
 from labs.services.events import record
-from labs.services.identity import differs, newly_contradicts
+from labs.services.identity import differs, names_more, newly_contradicts
 from labs.services.rows import fit
 
 
@@ -81,8 +81,9 @@ def _continued(
     """The orphan that this report continues: the same laboratory report of the same animal. A
     report without an id continues nothing: two animals both typed "1" stay two.
 
-    Where it would continue one, but differs from it within one version or contradicts the animal
-    that it was matched to, a person must look: None and why."""
+    Nor does one that names an animal continue one that named none. Where it would continue one,
+    but differs from it within one version or contradicts the animal that it was matched to, or
+    could continue several, a person must look: None and why."""
     doubts: list[str] = []
     if not report.external_id:
         return None, doubts
@@ -92,16 +93,27 @@ def _continued(
         external_id=report.external_id[:100],
         suggested_request=suggested,
     )
+    fitting = []
     for orphan in earlier:
         if differs(orphan.typed, identity):
             continue
+        request = _matched_request(orphan)
+        if request is None and names_more(orphan.typed, identity):
+            continue
         against = versions.ties(report, TestRun.objects.filter(unmatched=orphan))
-        if (request := _matched_request(orphan)) is not None:
+        if request is not None:
             against += newly_contradicts(orphan.typed, identity, request)
-        if not against:
-            return orphan, []
-        doubts += against
-    return None, doubts
+        if against:
+            doubts += against
+        else:
+            fitting.append(orphan)
+    if len(fitting) > 1:
+        # Such as a correction without a name, under an id that two animals share: by its runs.
+        keys = [run.key for run in report.runs]
+        holding = TestRun.objects.filter(unmatched__in=fitting, run_key__in=keys)
+        owners = set(holding.values_list("unmatched_id", flat=True))
+        fitting = [orphan for orphan in fitting if orphan.pk in owners]
+    return (fitting[0], []) if len(fitting) == 1 else (None, doubts)
 
 
 def _matched_request(orphan: UnmatchedResult) -> LabRequest | None:
