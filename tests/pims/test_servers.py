@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,12 +35,12 @@ def servers(tmp_path: Path, *args: str, **env: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """PostgreSQL runs as another user than root, who must be able to enter."""
-    path = tmp_path_factory.mktemp("servers")
-    for folder in (path, path.parent, path.parent.parent):
-        folder.chmod(0o755)
-    return path
+def tmp_path() -> Iterator[Path]:
+    """Not pytest's own, which other users may not enter: PostgreSQL does not run as root."""
+    with tempfile.TemporaryDirectory(prefix="pims-test-servers-") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
 
 
 def gone(tmp_path: Path) -> bool:
