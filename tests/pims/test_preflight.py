@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from pims import preflight
 
@@ -106,7 +107,7 @@ def test_database_that_does_not_answer(tmp_path: Path) -> None:
     env = {
         "DATABASE_URL": "postgresql://pims@127.0.0.1:1/pims",
         "SECRET_KEY": "x" * 60,
-        "FIELD_ENCRYPTION_KEYS": "x",
+        "FIELD_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "VAR_DIR": tmp_path,
     }
 
