@@ -117,3 +117,17 @@ def failpoint_armed(**_: Any) -> list[CheckMessage]:
             id="pims.E006",
         )
     ]
+
+
+@register(Tags.security)
+def token_encoding(**_: Any) -> list[CheckMessage]:
+    """E007: the call for a token has three known forms."""
+    if settings.HESKA_TOKEN_ENCODING in {"form", "json", "json-pascal"}:
+        return []
+    return [
+        Error(
+            f"HESKA_TOKEN_ENCODING is {settings.HESKA_TOKEN_ENCODING!r}.",
+            hint="It is form, json or json-pascal.",
+            id="pims.E007",
+        )
+    ]

@@ -11,6 +11,8 @@ import os
 import sys
 
 import django
+from django.conf import settings
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import Error, connection
@@ -25,10 +27,12 @@ def everything(*, demo: bool) -> None:
     # The settings then name the storage that hashes file names.
     os.environ["COLLECTING_STATIC"] = "1"
     try:
-        django.setup()
+        read_settings()
         migrate()
         collect_static()
         if demo:
+            if not (settings.VAR_DIR / "demo").exists():
+                say("Filling in the demo clinics.")
             # Fills the clinics in once; later it moves their dates and follows a changed port.
             call_command("seed_demo", stdout=io.StringIO())
         # What cannot be imported ends here, with its traceback. The web server would start its
@@ -44,6 +48,18 @@ def everything(*, demo: bool) -> None:
         raise Refused(
             f"The database cannot be used ({reason}). Check DATABASE_URL and that the server runs."
         ) from error
+
+
+def read_settings() -> None:
+    """Raises Refused where a setting cannot be read or cannot work, rather than start a server that
+    fails at the first order."""
+    try:
+        django.setup()
+    except (ValueError, KeyError, OSError) as error:
+        raise Refused(f"A setting in the environment cannot be read: {error}") from error
+    for message in run_checks():
+        if message.is_serious():
+            raise Refused(" ".join(filter(None, [str(message.msg), message.hint])))
 
 
 def migrate() -> None:
@@ -63,7 +79,6 @@ def migrate() -> None:
 
 def collect_static() -> None:
     """Collect, unless names, sizes and times of all files are those of the last time."""
-    from django.conf import settings
     from django.contrib.staticfiles.finders import get_finders
 
     facts = hashlib.sha256()

@@ -25,12 +25,14 @@ def main(argv: list[str]) -> int:
     """Returns 0: stopped as asked; 1: refused to start (one sentence says why) or gave up."""
     parser = argparse.ArgumentParser(prog="python -m pims.run")
     parser.add_argument("mode", choices=["demo", "serve"])
-    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000))
+    parser.add_argument("--port", type=port_number, default=os.environ.get("PORT") or "8000")
     parser.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1")
     options = parser.parse_args(argv)
     demo = options.mode == "demo"
     var_dir = Path(os.environ.get("VAR_DIR") or ROOT / "var").resolve()
     os.chdir(ROOT)
+    # Medical records: for this user's eyes only, whatever folder they lie in.
+    os.umask(0o077)
     os.environ.update(environment(options.port, var_dir, demo=demo))
     if (
         demo
@@ -52,6 +54,12 @@ def main(argv: list[str]) -> int:
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 1
+
+
+def port_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no port number, such as PORT=8000")
+    return int(text)
 
 
 def environment(port: int, var_dir: Path, *, demo: bool) -> dict[str, str]:

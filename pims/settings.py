@@ -27,6 +27,11 @@ VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 DATABASE_URL = env.str("DATABASE_URL", default="")
 REDIS_URL = env.str("REDIS_URL", default="")
 PRODUCTION = DATABASE_URL.startswith(("postgres://", "postgresql://"))
+if DATABASE_URL and not PRODUCTION and not DATABASE_URL.startswith("sqlite:"):
+    raise ImproperlyConfigured(
+        "DATABASE_URL names no database that is known here. "
+        "Use postgresql://user:password@host/name, or leave it out for SQLite in VAR_DIR."
+    )
 DEBUG = env.bool("DEBUG", default=False)
 PORT = env.int("PORT", default=8000)
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default=f"http://localhost:{PORT}").rstrip("/")

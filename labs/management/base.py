@@ -1,4 +1,4 @@
-"""What the commands of design.md's table share: JSON for programs, sentences for people, and a
+"""What the management commands share: JSON for programs, sentences for people, and a
 plain word instead of a traceback where something is missing."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Q
-from django.db.utils import OperationalError
+from django.db.utils import InterfaceError, OperationalError
 
 from labs.errors import LabError
 from labs.models import Clinic, LabRequest, Panel, Patient, UnmatchedResult
@@ -65,7 +65,7 @@ class LabCommand(BaseCommand):
                 raise Error(failed)
         except LabError as error:
             raise Error(error.message) from error
-        except OperationalError as error:
+        except (OperationalError, InterfaceError) as error:
             reason = str(error).strip().splitlines()[0]
             raise Error(f"The database does not answer: {reason}") from error
 

@@ -11,7 +11,7 @@ from labs.models import Attachment, Clinic, LabResult, Message, MessageState
 
 @dataclass(frozen=True, kw_only=True)
 class Balance:
-    """`received = filed + unmatched + quarantined + pending` (design.md, conservation law). An
+    """`received = filed + unmatched + quarantined + pending`. An
     array is counted by its parts. `lost`: at most 20 receipts that the right side does not reach.
     """
 

@@ -51,9 +51,10 @@ def _current() -> Any:
 
 
 def _flat(row: Observation, *, ranges_void: bool) -> dict[str, Any]:
-    """The keys of design.md's command table; null where there is nothing. `value_text` is exact, as
-    delivered; `value`, `low` and `high` are numbers derived from text. Where the analyzer measured
-    for another species than the patient's, range and flag stay as delivered and we call nothing.
+    """The keys of every command that prints values; null where there is nothing. `value_text` is
+    exact, as delivered; `value`, `low` and `high` are numbers derived from text. Where the analyzer
+    measured for another species than the patient's, range and flag stay as delivered and we call
+    nothing.
     """
     requested = row.run.requested_test
     said = (

@@ -54,6 +54,10 @@ def match(
     if request is not None and request.patient_id != patient.pk:
         raise InvalidInput("That request is for another patient.")
     with transaction.atomic():
+        if request is not None:
+            # Before the orphan, as filing locks them: the other way round the two could wait for
+            # each other for ever.
+            request = LabRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
         _claim(
             unmatched,
             expected_version,
@@ -67,10 +71,8 @@ def match(
         runs = list(unmatched.runs.all())
         if request is None:
             request = _retrospective_request(acting_user, patient, runs)
-        else:
-            request = LabRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
-            if request.cancelled_at is not None:
-                raise InvalidInput("That request was cancelled. Choose another one, or a new one.")
+        elif request.cancelled_at is not None:
+            raise InvalidInput("That request was cancelled. Choose another one, or a new one.")
         _move(runs, request)
         _decide(
             unmatched,

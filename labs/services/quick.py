@@ -68,7 +68,9 @@ class Compiled:
 
     def _compose(self, values: tuple[Any, ...]) -> tuple[Any, str]:
         if self._composed is None:
-            compiler = self._query.query.get_compiler(connection=connection)
+            # A copy, because composing works on the query itself: two threads that did so at their
+            # first request would spoil the statement for as long as the process lives.
+            compiler = self._query.query.clone().get_compiler(connection=connection)
             sql, samples = compiler.as_sql()
             if len(samples) != len(values):
                 raise ValueError(f"{len(samples)} values are needed for {sql}")

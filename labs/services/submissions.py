@@ -3,6 +3,7 @@ SQLite and PostgreSQL alike), and settled only by whoever still holds that claim
 
 from __future__ import annotations
 
+import logging
 import random
 import uuid
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -25,9 +26,11 @@ from labs.services.events import record
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+log = logging.getLogger(__name__)
+
 # An attempt (token, order, one replay) ends by 50 s; the lease outlives the 90 s task limit.
 LEASE = timedelta(seconds=120)
-# When the n-th attempt comes, counted from the first one (reliability.md E6).
+# When the n-th attempt comes, counted from the first one.
 SCHEDULE = [
     timedelta(seconds=seconds)
     for seconds in (0, 5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400)
@@ -253,7 +256,11 @@ def resubmit(*, acting_user: User | None, submission: Submission) -> None:
             pk=submission.pk,
             request__cancelled_at=None,
         ).update(
-            state=SubmissionState.QUEUED,
+            # An order that may have arrived is still one that may have arrived.
+            state=Case(
+                When(state=SubmissionState.UNKNOWN, then=Value(SubmissionState.UNKNOWN)),
+                default=Value(SubmissionState.QUEUED),
+            ),
             attempts=0,
             first_attempt_at=None,
             not_before=timezone.now(),
@@ -277,11 +284,15 @@ def sweep() -> int:
     now = timezone.now()
     for submission in Submission.objects.lease_expired(now)[:SWEEP_BATCH]:
         dead = Claim(submission=submission, lease=submission.lease or uuid.UUID(int=0))
-        settle_retry(
-            dead,
-            error="The worker that was sending this order stopped.",
-            outcome_unknown=True,
-        )
+        try:
+            settle_retry(
+                dead,
+                error="The worker that was sending this order stopped.",
+                outcome_unknown=True,
+            )
+        except Exception:
+            # One order that cannot be settled must not keep the others waiting.
+            log.exception("Freeing submission %s failed", submission.pk)
     due = list(
         Submission.objects.due(now).order_by("not_before").values_list("pk", "vendor")[:SWEEP_BATCH]
     )

@@ -25,7 +25,7 @@ def order_key(
     report_version: int, reported_at: datetime | None, status: str
 ) -> tuple[bool, int, datetime, int]:
     """ReportVersion, then ReportedAt, then status (contract, "Inbound"); but a preliminary version
-    never replaces one that is final (reliability.md B4)."""
+    never replaces one that is final."""
     closes = status != ResultStatus.PRELIMINARY
     return closes, report_version, reported_at or NEVER, RANK[ResultStatus(status)]
 

@@ -1,4 +1,4 @@
-"""The whole round, by a script that knows only design.md's commands and the wire contract."""
+"""The whole round, by a script that knows only the management commands and the wire contract."""
 
 from __future__ import annotations
 

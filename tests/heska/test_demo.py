@@ -47,7 +47,11 @@ def seeded(
 ) -> Iterator[Path]:
     """VAR_DIR of a demo that is filled in once for this module: it takes some seconds."""
     var_dir = tmp_path_factory.mktemp("var")
-    with django_db_blocker.unblock(), transaction.atomic(), override_settings(VAR_DIR=var_dir):
+    with (
+        django_db_blocker.unblock(),
+        transaction.atomic(),
+        override_settings(VAR_DIR=var_dir, HESKA_ALLOW_INSECURE=True),
+    ):
         assert answer("seed_demo") == {"seeded": True, "files": str(var_dir / "demo")}
         yield var_dir
         transaction.set_rollback(True)
@@ -58,6 +62,7 @@ def folder(seeded: Path, settings: Any, tmp_path: Path) -> Path:
     """A copy of its files, for one test."""
     shutil.copytree(seeded / "demo", tmp_path / "demo")
     settings.VAR_DIR = tmp_path
+    settings.HESKA_ALLOW_INSECURE = True
     return tmp_path / "demo"
 
 
@@ -183,3 +188,10 @@ def test_the_second_run_keeps_it_and_moves_the_day(folder: Path, settings: Any) 
     (login, *_) = read(folder / "logins.json")
     assert User.objects.get(username=login["username"]).check_password(login["password"])
     assert read(folder / "simulator.json")["clinics"][0]["client_id"] == "demo-clinic-0042"
+
+
+def test_a_production_installation_gets_no_demo_logins(settings: Any) -> None:
+    settings.PRODUCTION = True
+    settings.HESKA_ALLOW_INSECURE = False
+    with pytest.raises(CommandError, match="production"):
+        said("seed_demo")

@@ -99,3 +99,9 @@ def test_e006_fail_point(production: Settings, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("FAILPOINT", "committed")
 
     assert deploy_ids() == {"pims.E006"}
+
+
+def test_e007_token_encoding(production: Settings) -> None:
+    production.HESKA_TOKEN_ENCODING = "xml"
+
+    assert ids() == {"pims.E007"}

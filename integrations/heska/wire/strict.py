@@ -1,4 +1,4 @@
-"""One strict JSON reader (reliability.md 2.4). Numbers stay the text they were."""
+"""One strict JSON reader. Numbers stay the text they were."""
 
 from __future__ import annotations
 

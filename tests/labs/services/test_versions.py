@@ -121,7 +121,7 @@ def test_an_older_one_that_comes_late_is_stored_and_changes_nothing():
 
 
 def test_preliminary_never_replaces_final_whatever_its_version():
-    """It reopened a complete request (reliability.md B4)."""
+    """It reopened a complete request."""
     request = make_request(panels=("HHEM-1",))
     file(request, message("final", 2, [("1", "WBC", "6.13")]))
     request.refresh_from_db()

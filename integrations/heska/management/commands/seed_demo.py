@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+
 from integrations.heska.demo import files
 from integrations.heska.demo.seed import seed
 from labs.management import base
@@ -14,6 +16,11 @@ class Command(base.LabCommand):
     )
 
     def run(self, options: dict[str, Any]) -> dict[str, Any]:
+        if settings.PRODUCTION and not settings.HESKA_ALLOW_INSECURE:
+            raise base.Error(
+                "This is a production installation; two demo clinics with logins do not belong "
+                "into it. `make run` has a database of its own for the demo."
+            )
         return {"seeded": seed(), "files": str(files.folder())}
 
     def text(self, answer: dict[str, Any]) -> str:
