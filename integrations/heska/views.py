@@ -13,7 +13,7 @@ from typing import Any, cast
 from urllib.parse import unquote_plus, urlencode
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, ProgrammingError
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -128,7 +128,8 @@ class IntakeView(APIView):
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, DatabaseError):
-            log.error("Intake could not store: %s", type(exc).__name__)
+            ours = isinstance(exc, ProgrammingError)  # a wrong statement is no matter of waiting
+            log.error("Intake could not store: %s", type(exc).__name__, exc_info=ours)
             return problem(
                 503,
                 "try-later",
