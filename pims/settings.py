@@ -161,6 +161,10 @@ else:
         connect_timeout=3,
         options="-c statement_timeout=5s -c lock_timeout=3s",
         tcp_user_timeout=5000,
+        # What comes again is planned once a connection: a third of PostgreSQL's work for a result.
+        # A pooler in front of the database must then pool sessions.
+        server_side_binding=True,
+        prepare_threshold=3,
     )
 
 if REDIS_URL:

@@ -60,7 +60,14 @@ def file_unmatched(
         )
     request = _matched_request(unmatched)
     known = {run.run_key: run for run in TestRun.objects.filter(unmatched=unmatched)}
-    runs.store(message=message, report=report, request=request, unmatched=unmatched, known=known)
+    runs.store(
+        message=message,
+        report=report,
+        request=request,
+        unmatched=unmatched,
+        tests=states.TESTS.all(request.pk) if request else [],
+        known=known,
+    )
     if request is not None:
         states.refresh(request)
     elif unmatched.state == UnmatchedState.DISMISSED:

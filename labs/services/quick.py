@@ -8,7 +8,7 @@ columns and queries are the ORM's own; only signals are not sent, and there are 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -25,33 +25,27 @@ class Compiled:
 
     def __init__(self, query: models.QuerySet[Any, Any]) -> None:
         self._query = query
-        self._composed: tuple[Any, str] | None = None
+        self._composed: _Composed | None = None
 
-    def rows(self, *values: Any) -> Iterator[Any]:
+    def rows(self, *values: Any) -> list[Any]:
         """Rows as tuples: of a query with `values_list`."""
-        compiler, sql = self._compose(values)
+        composed = self._compose(values)
         with connection.cursor() as cursor:
-            cursor.execute(sql, values)
-            found = cursor.fetchall()
-        columns = [column for column, *_ in compiler.select]
-        converters = compiler.get_converters(columns)
-        return compiler.apply_converters(found, converters) if converters else iter(found)
+            cursor.execute(composed.sql, values)
+            found: list[Any] = cursor.fetchall()
+        if composed.converters:
+            return list(composed.compiler.apply_converters(found, composed.converters))
+        return found
 
     def all(self, *values: Any) -> list[Any]:
         """Rows as model instances, with those that `select_related` names."""
-        compiler, _ = self._compose(values)
-        own = compiler.klass_info["select_fields"]
-        names = [column.target.attname for column, *_ in compiler.select[own[0] : own[-1] + 1]]
-        # The stubs are those of Django 6, which wants one argument more.
-        populators = get_related_populators(  # type: ignore[call-arg]
-            compiler.klass_info, compiler.select, connection.alias
-        )
+        composed = self._compose(values)
         made = []
         for row in self.rows(*values):
-            instance = compiler.klass_info["model"].from_db(
-                connection.alias, names, row[own[0] : own[-1] + 1]
+            instance = composed.model.from_db(
+                connection.alias, composed.names, row[: len(composed.names)]
             )
-            for populator in populators:
+            for populator in composed.populators:
                 populator.populate(row, instance)
             made.append(instance)
         return made
@@ -66,7 +60,7 @@ class Compiled:
             raise self._query.model.DoesNotExist
         return row
 
-    def _compose(self, values: tuple[Any, ...]) -> tuple[Any, str]:
+    def _compose(self, values: tuple[Any, ...]) -> _Composed:
         if self._composed is None:
             # A copy, because composing works on the query itself: two threads that did so at their
             # first request would spoil the statement for as long as the process lives.
@@ -74,8 +68,27 @@ class Compiled:
             sql, samples = compiler.as_sql()
             if len(samples) != len(values):
                 raise ValueError(f"{len(samples)} values are needed for {sql}")
-            self._composed = compiler, sql
+            self._composed = _Composed(compiler, sql)
         return self._composed
+
+
+class _Composed:
+    """What the ORM's compiler made of a query: its SQL, and how rows become instances."""
+
+    def __init__(self, compiler: Any, sql: str) -> None:
+        self.compiler, self.sql = compiler, sql
+        columns = [column for column, *_ in compiler.select]
+        self.converters = compiler.get_converters(columns)
+        if compiler.klass_info is None:  # of `values_list`
+            return
+        self.model = compiler.klass_info["model"]
+        # The model's own columns are the first ones.
+        own = len(compiler.klass_info["select_fields"])
+        self.names = [column.target.attname for column in columns[:own]]
+        # The stubs are those of Django 6, which wants one argument more.
+        self.populators = get_related_populators(  # type: ignore[call-arg]
+            compiler.klass_info, compiler.select, connection.alias
+        )
 
 
 def insert(instance: models.Model) -> None:
@@ -95,14 +108,19 @@ def insert(instance: models.Model) -> None:
     instance._state.adding, instance._state.db = False, connection.alias
 
 
-def update(instance: models.Model, *names: str) -> None:
-    """`instance.save(update_fields=names)`."""
+def update(instance: models.Model, *names: str, if_still: str = "") -> bool:
+    """`instance.save(update_fields=names)`; with `if_still` only where the row's state is that.
+    Returns whether a row was written: then it is locked for the rest of the transaction."""
     fields = [_field(type(instance), name) for name in names]
     values = [
         field.get_db_prep_save(field.pre_save(instance, False), connection) for field in fields
     ]
+    sql, values = _update_sql(type(instance), names), [*values, instance.pk]
+    if if_still:
+        sql, values = f"{sql} AND state = %s", [*values, if_still]
     with connection.cursor() as cursor:
-        cursor.execute(_update_sql(type(instance), names), [*values, instance.pk])
+        cursor.execute(sql, values)
+        return bool(cursor.rowcount)
 
 
 def insert_many(model: type[models.Model], rows: Sequence[dict[str, Any]]) -> None:
@@ -112,10 +130,7 @@ def insert_many(model: type[models.Model], rows: Sequence[dict[str, Any]]) -> No
     if not rows:
         return
     columns = tuple(rows[0])
-    lines = [
-        [json.dumps(value) if isinstance(value, (list, dict)) else value for value in row.values()]
-        for row in rows
-    ]
+    lines = [[_text(value) for value in row.values()] for row in rows]
     with connection.cursor() as cursor:
         if connection.vendor != "postgresql":
             cursor.executemany(_insert_sql(model, columns, returning=False), lines)
@@ -123,6 +138,12 @@ def insert_many(model: type[models.Model], rows: Sequence[dict[str, Any]]) -> No
         with cursor.copy(f"COPY {_table(model)} ({_names(columns)}) FROM STDIN") as copy:
             for line in lines:
                 copy.write_row(line)
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, (list, dict)):
+        return json.dumps(value) if value else "[]" if isinstance(value, list) else "{}"
+    return value
 
 
 @cache

@@ -11,7 +11,6 @@ from labs.models import (
     LabRequest,
     Message,
     MessageState,
-    Submission,
     TestRun,
     UnmatchedReason,
 )
@@ -22,22 +21,12 @@ from labs.services.identity import contradictions
 from labs.services.quick import Compiled
 from labs.services.rows import fit
 
-WRITTEN = (
-    *("state", "cause", "request", "unmatched", "message_id", "extra", "warnings"),
-    "adapter_version",
-)
-MESSAGE = Compiled(
-    Message.objects.select_for_update(of=("self",))
-    .select_related("clinic", "unmatched")
-    .defer("raw")
-    .filter(pk=0)
-)
+MESSAGE = Compiled(Message.objects.select_related("clinic", "unmatched").defer("raw").filter(pk=0))
 REQUEST = Compiled(
     LabRequest.objects.select_for_update(of=("self",))
     .select_related("patient", "clinic")
     .filter(pk=0)
 )
-EXTERNAL_ID = Compiled(Submission.objects.filter(request=0).order_by().values_list("external_id"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,53 +52,67 @@ def file_report(
     """
     report = replace(report, runs=runs.with_own_keys(report.runs))
     with transaction.atomic():
-        adapter_version = message.adapter_version
-        message = MESSAGE.get(message.pk)
-        if message.state != MessageState.RECEIVED:
-            return _filed(message)
+        if not _take(message, report, request):
+            return _filed(MESSAGE.get(message.pk))
         against: list[str] = []
         if request is not None:
             # The head row's lock: two messages of one request are filed one after the other.
             request = REQUEST.get(request.pk)
-            known = runs.of_request(request)
-            against = _against(report, request, known)
+            held = states.locked(request)
+            first = request.state in states.NOTHING_CAME
+            known = {} if first else runs.of_request(request)
+            against = _against(report, request, held, known)
         if request is not None and not against:
-            message.request = request
-            message.state = MessageState.FILED
-            runs.store(message=message, report=report, request=request, unmatched=None, known=known)
-            record(
-                "result.filed",
-                clinic=message.clinic,
-                source=message.vendor,
+            stored = runs.store(
+                message=message,
+                report=report,
                 request=request,
+                unmatched=None,
+                tests=held.tests,
+                known=known,
             )
-            states.refresh(request, locked=True)
+            record("result.filed", clinic=message.clinic, source=message.vendor, request=request)
+            states.refresh(request, held=held, runs=stored if first else None)
+            filed = Filed(state=MessageState.FILED)
         else:
             if request is not None:
                 cancelled = request.cancelled_at is not None
                 reason = (
                     UnmatchedReason.REQUEST_CANCELLED if cancelled else UnmatchedReason.CONFLICT
                 )
-            message.unmatched = orphans.file_unmatched(
+            unmatched = orphans.file_unmatched(
                 message=message,
                 report=report,
                 reason=reason,
                 against=against,
                 suggested=request,
             )
-            message.state = MessageState.UNMATCHED
-        message.adapter_version = adapter_version
-        message.message_id = report.message_id
-        message.extra = report.extra
-        message.cause = ""
-        message.warnings = list(report.warnings) + [
-            f"The {name} was too long and is shown cut." for name in fit(message)
-        ]
-        # Not the raw bytes: they were committed before, and never change.
-        quick.update(message, *WRITTEN)
+            Message.objects.filter(pk=message.pk).update(
+                state=MessageState.UNMATCHED, unmatched=unmatched, request=None
+            )
+            held_back = unmatched.reason != UnmatchedReason.NO_REQUEST
+            filed = Filed(state=MessageState.UNMATCHED, held=held_back)
         failpoint("filed, not committed")
     failpoint("filed")
-    return _filed(message)
+    return filed
+
+
+def _take(message: Message, report: Report, request: LabRequest | None) -> bool:
+    """Write what was read to the journal's row, as filed. Whoever has the same message in hand
+    waits here until we commit, and then finds it filed; False is that finding."""
+    read = Message(
+        pk=message.pk,
+        state=MessageState.FILED if request else MessageState.UNMATCHED,
+        request=request,
+        adapter_version=message.adapter_version,
+        message_id=report.message_id,
+        extra=report.extra,
+    )
+    read.warnings = list(report.warnings) + [
+        f"The {name} was too long and is shown cut." for name in fit(read)
+    ]
+    written = ("state", "cause", "request", "message_id", "extra", "warnings", "adapter_version")
+    return quick.update(read, *written, if_still=MessageState.RECEIVED)
 
 
 def _filed(message: Message) -> Filed:
@@ -120,9 +123,10 @@ def _filed(message: Message) -> Filed:
     )
 
 
-def _against(report: Report, request: LabRequest, known: dict[str, TestRun]) -> list[str]:
-    ((external_id,),) = tuple(EXTERNAL_ID.rows(request.pk)) or (("",),)
-    found = contradictions(report, request, external_id)
+def _against(
+    report: Report, request: LabRequest, held: states.Locked, known: dict[str, TestRun]
+) -> list[str]:
+    found = contradictions(report, request, held.external_id)
     if request.cancelled_at is not None:
         return ["The request was cancelled here before this result came.", *found]
     if not known:

@@ -21,9 +21,6 @@ from labs.services.files import content_type_of
 from labs.services.quick import Compiled
 from labs.services.rows import analytes_by_code, digest, fit, observations
 
-TESTS = Compiled(
-    RequestedTest.objects.filter(request=0).select_related("panel").order_by("position")
-)
 RUNS = Compiled(TestRun.objects.filter(request=0, unmatched=None).order_by())
 
 
@@ -56,13 +53,16 @@ def store(
     report: Report,
     request: LabRequest | None,
     unmatched: UnmatchedResult | None,
+    tests: list[RequestedTest],
     known: dict[str, TestRun],
-) -> None:
+) -> list[tuple[int | None, str, str]]:
     """Store each run of the report as a version, and mark what is current, in the caller's
-    transaction. `known`: the runs that are there already, by their key (`of_request`). The head row
-    is locked, so nobody else adds one meanwhile."""
+    transaction. `tests` of the request; `known`: the runs that are there already, by their key
+    (`of_request`). The head row is locked, so nobody else adds one meanwhile.
+
+    Returns requested test, status and review state of each."""
     analytes = analytes_by_code()
-    tests = TESTS.all(request.pk) if request else []
+    stored = []
     for run in report.runs:
         earlier = known.get(run.key)
         stored_run = earlier or _new_run(message, run, request, unmatched, tests)
@@ -92,7 +92,9 @@ def store(
         _attach(message, result, run.files)
         if earlier is not None:
             versions.refresh(stored_run)
+        stored.append((stored_run.requested_test_id, result.status, stored_run.review_state))
     _attach(message, None, report.files)
+    return stored
 
 
 def of_request(request: LabRequest) -> dict[str, TestRun]:

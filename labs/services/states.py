@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from django.db.models import F
 from django.utils import timezone
@@ -91,34 +92,67 @@ CURRENT = Compiled(
     .order_by()
     .values_list("requested_test", "versions__status", "review_state")
 )
-TESTS = Compiled(RequestedTest.objects.filter(request=0).order_by("position"))
-SUBMISSION = Compiled(Submission.objects.filter(request=0).order_by().values_list("state"))
+TESTS = Compiled(
+    RequestedTest.objects.filter(request=0).select_related("panel").order_by("position")
+)
+SUBMISSION = Compiled(
+    Submission.objects.filter(request=0).order_by().values_list("state", "external_id")
+)
+# While a request is in one of these, no run stands on it: `derive` gives them for no other reason.
+NOTHING_CAME = {
+    RequestState.DRAFT,
+    RequestState.QUEUED,
+    RequestState.SENT,
+    RequestState.ACCEPTED,
+}
 
 
-def refresh(request: LabRequest, *, locked: bool = False) -> RequestState:
+@dataclass(frozen=True, kw_only=True)
+class Locked:
+    """What a request's state depends on besides its runs, as it is while the request is locked."""
+
+    tests: list[RequestedTest]
+    submission: str | None
+    external_id: str
+
+
+def locked(request: LabRequest) -> Locked:
+    """For a caller that has locked the request, and read it since; two statements."""
+    submission, external_id = next(iter(SUBMISSION.rows(request.pk)), (None, ""))
+    return Locked(tests=TESTS.all(request.pk), submission=submission, external_id=external_id)
+
+
+def refresh(
+    request: LabRequest,
+    *,
+    held: Locked | None = None,
+    runs: Sequence[tuple[int | None, str, str]] | None = None,
+) -> RequestState:
     """Recompute tests and request from what is stored, and write what changed. Call it inside the
     transaction that changed any of it.
 
-    Locks the request first, unless the caller has (and has read it since): a worker that settles
-    and a result that is filed at the same moment would else each derive a state from what the other
-    has not committed yet, and the last to write would win ("Accepted" over "Running").
+    Locks the request first, unless the caller did: a worker that settles and a result that is filed
+    at the same moment would else each derive a state from what the other has not committed yet, and
+    the last to write would win ("Accepted" over "Running"). `runs` where the caller knows them all:
+    requested test, status and review state of each.
     """
-    if not locked:
+    if held is None:
         request.refresh_from_db(
             fields=["state", "cancelled_at", "reviewed_at", "version"],
             from_queryset=LabRequest.objects.select_for_update(of=("self",)),
         )
-    runs = list(CURRENT.rows(request.pk))
-    tests = TESTS.all(request.pk)
+        held = locked(request)
+    if runs is None:
+        runs = CURRENT.rows(request.pk)
+    tests = held.tests
     for test in tests:
         reached = test_state(test, [status for test_pk, status, _ in runs if test_pk == test.pk])
         if reached != test.state:
             test.state = reached
             quick.update(test, "state")
-    submission = next((state for (state,) in SUBMISSION.rows(request.pk)), None)
     state = derive(
         tests=[test.state for test in tests],
-        submission=submission,
+        submission=held.submission,
         cancelled=request.cancelled_at is not None,
         runs=[status for _, status, _ in runs],
     )

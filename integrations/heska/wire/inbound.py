@@ -84,10 +84,14 @@ def report(value: Any, zone: tzinfo) -> Report:
 
 def _nodes(value: Any) -> int:
     if isinstance(value, dict):
-        return 1 + sum(map(_nodes, value.values()))
-    if isinstance(value, list):
-        return 1 + sum(map(_nodes, value))
-    return 1
+        value = value.values()
+    elif not isinstance(value, list):
+        return 1
+    return (
+        1
+        + len(value)
+        + sum(_nodes(inner) - 1 for inner in value if isinstance(inner, (dict, list)))
+    )
 
 
 def _status(reader: Reader, inherited: str) -> str:

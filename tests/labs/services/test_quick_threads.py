@@ -28,7 +28,7 @@ def query() -> Compiled:
 
 
 def test_threads_that_compose_at_once_compose_the_same(hasty: None) -> None:
-    _, right = query()._compose((0,))
+    right = query()._compose((0,)).sql
     for _ in range(30):
         shared, start = query(), threading.Barrier(8)
         composed: list[object] = []
@@ -40,7 +40,7 @@ def test_threads_that_compose_at_once_compose_the_same(hasty: None) -> None:
         ) -> None:
             start.wait()
             try:
-                composed.append(shared._compose((0,))[1])
+                composed.append(shared._compose((0,)).sql)
             except Exception as error:
                 composed.append(error)
 
@@ -50,4 +50,4 @@ def test_threads_that_compose_at_once_compose_the_same(hasty: None) -> None:
         for thread in threads:
             thread.join()
         assert composed == [right] * 8
-        assert shared._compose((0,))[1] == right
+        assert shared._compose((0,)).sql == right
