@@ -49,10 +49,10 @@ def broken_receive(**given: Any) -> tuple[Message, bool]:
     return receive(**given)
 
 
-def broken_file(self: views.IntakeView, message: Message, *, new: bool) -> Response:
+def broken_file(self: views.IntakeView, message: Message, **given: bool) -> Response:
     if message.state == "acknowledged":
         return Response({"ReceiptId": message.receipt_id, "Status": "Stored"}, status=201)
-    return file(self, message, new=new)
+    return file(self, message, **given)
 
 
 def broken_key_of(version: Any) -> Any:
