@@ -57,12 +57,17 @@ def seeded(
         transaction.set_rollback(True)
 
 
+@pytest.fixture(autouse=True)
+def no_production(settings: Any) -> None:
+    """Also where the suite runs on PostgreSQL."""
+    settings.HESKA_ALLOW_INSECURE = True
+
+
 @pytest.fixture
 def folder(seeded: Path, settings: Any, tmp_path: Path) -> Path:
     """A copy of its files, for one test."""
     shutil.copytree(seeded / "demo", tmp_path / "demo")
     settings.VAR_DIR = tmp_path
-    settings.HESKA_ALLOW_INSECURE = True
     return tmp_path / "demo"
 
 

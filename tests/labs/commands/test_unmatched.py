@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from django.core.management import CommandError
+from django.db import connection
 
 from labs.models import LabRequest, UnmatchedReason, UnmatchedResult
 from labs.report import Identity
@@ -45,7 +46,8 @@ def test_statements_do_not_grow_with_the_queue(django_assert_num_queries) -> Non
     for _ in range(5):
         make_unmatched(clinic)
     said("list_unmatched", "--clinic", clinic.public_id)
-    with django_assert_num_queries(5):  # two look at the migrations
+    # Two look at the migrations; PostgreSQL is told to take its time.
+    with django_assert_num_queries(6 if connection.vendor == "postgresql" else 5):
         said("list_unmatched", "--clinic", clinic.public_id)
 
 
