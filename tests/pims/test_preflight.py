@@ -20,10 +20,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        yield server.getsockname()[1]
+    """A port that is taken, after one that is free."""
+    while True:
+        with socket.socket() as server, socket.socket() as before:
+            server.bind(("127.0.0.1", 0))
+            port = int(server.getsockname()[1])
+            try:
+                before.bind(("127.0.0.1", port - 1))
+            except OSError:
+                continue
+            before.close()
+            server.listen()
+            yield port
+            return
 
 
 def refusal(*args: object, **env: object) -> str:
