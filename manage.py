@@ -9,6 +9,11 @@ from pathlib import Path
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pims.settings")
     try:
+        if sys.argv[1:2] == ["heska_simulator"]:
+            # Of use without an installation: no settings, secrets or database are looked for.
+            from integrations.heska.simulator.__main__ import main as simulator
+
+            sys.exit(simulator(sys.argv[2:]))
         from django.core.management import execute_from_command_line
     except ImportError as error:
         own = Path(__file__).resolve().parent / ".venv" / "bin" / "python"

@@ -9,12 +9,11 @@ import threading
 import time
 from itertools import groupby
 
-from .bodies import encode, message, preliminary, run_id, test_block, with_printed_report
+from .bodies import message, preliminary, run_id, test_block, with_printed_report
 from .catalogue import LabTest
-from .cloud import Cloud, Delivery, Item, Json, Order, new_message_id, now
+from .cloud import Cloud, Item, Json, Order, delivery_of, new_message_id, now
 from .courier import Courier
 from .draw import Draw
-from .script import Clinic
 
 logger = logging.getLogger(__name__)
 
@@ -105,21 +104,6 @@ class Dcu:
         if printed:
             built = with_printed_report(built, printed)
         self._courier.send(delivery_of(built, order.endpoint, "result", order.clinic))
-
-
-def delivery_of(built: Json, url: str, kind: str, clinic: Clinic) -> Delivery:
-    """A message ready to be sent."""
-    names = ", ".join(str(block["TestName"]) for block in built["Tests"])
-    return Delivery(
-        clinic=clinic,
-        kind=kind,
-        url=url,
-        body=encode(built),
-        message_id=built["MessageId"],
-        lab_report_id=built["LabReportId"],
-        heska_report_id=built["HeskaReportId"],
-        summary=f"{names} · {built['Status']} · version {built['ReportVersion']}",
-    )
 
 
 def _draw(cloud: Cloud, order: Order, item: Item) -> Draw:

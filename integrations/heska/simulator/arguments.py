@@ -6,7 +6,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare --port, --host and --script."""
+    """Declare --port, --host, --script and --json."""
     parser.add_argument(
         "--port", type=_port, required=True, help="port to listen on; 0 takes a free one"
     )
@@ -14,7 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
     )
     parser.add_argument(
-        "--script", help="JSON file with clinics and credentials; none: start empty"
+        "--script", help="JSON file with clinics, credentials and faults; none: start empty"
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        dest="as_json",
+        help="print addresses and credentials as one line of JSON",
     )
 
 

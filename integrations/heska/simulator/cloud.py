@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from .bodies import encode
 from .catalogue import LabTest
 from .script import Clinic, Script
 
@@ -54,7 +55,10 @@ class Order:
 
 @dataclass
 class Delivery:
-    """A message to a PIMS: `waiting`, `sending`, `retrying`, `delivered` or `gave up`."""
+    """A message to a PIMS: `waiting`, `sending`, `retrying`, `delivered`, `gave up` or `lost`.
+
+    By a fault: `held` until another message of its report is there, or to be `broken_off` once.
+    """
 
     clinic: Clinic
     kind: str
@@ -73,6 +77,37 @@ class Delivery:
     error: str | None = None
     next_at: datetime.datetime | None = None
     tried: threading.Event = field(default_factory=threading.Event, repr=False)
+    held: bool = False
+    broken_off: bool = False
+
+
+def delivery_of(built: Json, url: str, kind: str, clinic: Clinic) -> Delivery:
+    """A message ready to be sent."""
+    names = ", ".join(str(block["TestName"]) for block in built["Tests"])
+    return Delivery(
+        clinic=clinic,
+        kind=kind,
+        url=url,
+        body=encode(built),
+        message_id=built["MessageId"],
+        lab_report_id=built["LabReportId"],
+        heska_report_id=built["HeskaReportId"],
+        summary=f"{names} · {built['Status']} · version {built['ReportVersion']}",
+    )
+
+
+def copy_of(sent: Delivery) -> Delivery:
+    """The same message once more, byte for byte, to where it went."""
+    return Delivery(
+        clinic=sent.clinic,
+        kind="resend",
+        url=sent.url,
+        body=sent.body,
+        message_id=sent.message_id,
+        lab_report_id=sent.lab_report_id,
+        heska_report_id=sent.heska_report_id,
+        summary=sent.summary,
+    )
 
 
 class Cloud:
@@ -133,6 +168,12 @@ class Cloud:
             self.orders.append(order)
             self.counts["orders"] += 1
             return None
+
+    def endpoint_of(self, clinic_id: str) -> str | None:
+        """Where the results of that clinic's newest request go."""
+        with self.lock:
+            found = (o.endpoint for o in reversed(self.orders) if o.clinic.clinic_id == clinic_id)
+            return next(found, None)
 
     def new_report_id(self) -> str:
         """A Heska report id."""

@@ -1,4 +1,5 @@
-"""A correction of a sent message: one changed value under a new message id (example 07)."""
+"""What can follow a sent message under a new message id (example 07): a correction of one value, a
+cancellation, or the same tests run once more."""
 
 from __future__ import annotations
 
@@ -33,21 +34,68 @@ def correction(
     Raises NothingToCorrect.
     """
     block, old = _find(sent, analyte)
-    named = ("LabReportId", "HeskaReportId")
-    built: Json = {"MessageId": message_id} | {name: sent[name] for name in named}
-    built |= {
-        "ReportVersion": version,
-        "Status": "Corrected",
-        "ClinicId": sent["ClinicId"],
-        "ReportedAt": utc(now),
-        "CorrectionReason": "Sample re-run after dilution",
-    }
-    if sent["LabReportId"] is None:  # an orphan stays under the identity that was typed
-        built |= {k: sent[k] for k in ("Patient", "Client", "Doctor") if k in sent}
+    built = _head(sent, "Corrected", message_id=message_id, version=version, now=now)
+    built["CorrectionReason"] = "Sample re-run after dilution"
     left_out = ("Status", "Results", "Attachments", "Comments")
     test = {name: each for name, each in block.items() if name not in left_out}
     test |= {"Status": "Corrected", "Results": [_changed(old, value)]}
     return built | {"Tests": [test]}
+
+
+def cancellation(sent: Json, *, message_id: str, version: int, now: datetime.datetime) -> Json:
+    """The cancellation of every test of `sent`."""
+    left_out = ("Status", "Results", "Attachments", "Comments")
+    tests = [
+        {name: each for name, each in block.items() if name not in left_out}
+        | {"Status": "Cancelled", "Comments": ["Insufficient sample"], "Results": []}
+        for block in sent["Tests"]
+    ]
+    built = _head(sent, "Cancelled", message_id=message_id, version=version, now=now)
+    return built | {"Tests": tests}
+
+
+def another_run(sent: Json, *, message_id: str, version: int, now: datetime.datetime) -> Json:
+    """The tests of `sent` run once more, under run ids of their own, with other values."""
+    tests = []
+    for block in sent["Tests"]:
+        rows = [
+            each
+            if each["ValueType"] == "Attachment"
+            else _changed(each, None) | {"Status": "Final"}
+            for each in block["Results"]
+        ]
+        started = datetime.datetime.fromisoformat(block["RunAt"])
+        tests.append(
+            block
+            | {
+                "TestRunId": f"{block['TestRunId']}-{version}",
+                "Status": "Final",
+                "RunAt": now.astimezone(started.tzinfo).isoformat(timespec="seconds")
+                if started.tzinfo
+                else block["RunAt"],  # the analyzer's own clock, whose zone we do not know
+                "Results": rows,
+            }
+        )
+    built = _head(sent, "Final", message_id=message_id, version=version, now=now)
+    people = {name: sent[name] for name in ("Patient", "Client", "Doctor") if name in sent}
+    return built | people | {"Tests": tests}
+
+
+def _head(
+    sent: Json, status: str, *, message_id: str, version: int, now: datetime.datetime
+) -> Json:
+    built: Json = {
+        "MessageId": message_id,
+        "LabReportId": sent["LabReportId"],
+        "HeskaReportId": sent["HeskaReportId"],
+        "ReportVersion": version,
+        "Status": status,
+        "ClinicId": sent["ClinicId"],
+        "ReportedAt": utc(now),
+    }
+    if sent["LabReportId"] is None:  # an orphan stays under the identity that was typed
+        built |= {k: sent[k] for k in ("Patient", "Client", "Doctor") if k in sent}
+    return built
 
 
 def _find(sent: Json, analyte: str | None) -> tuple[Json, Json]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import datetime
 import email.utils
 import heapq
+import io
 import itertools
 import json
 import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import requests
 
+from . import mishaps
 from .cloud import Cloud, Delivery, now
+from .faults import Faults
+from .rules import MESSAGES
 from .script import Clinic
 
 logger = logging.getLogger(__name__)
@@ -52,8 +57,9 @@ class NoToken(Exception):
 class Courier:
     """Deliveries wait in a heap by due time; messages of one report go one after the other."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, faults: Faults) -> None:
         self._cloud = cloud
+        self._faults = faults
         self._tokens = PimsTokens()
         self._heap: list[tuple[float, int, Delivery]] = []
         self._numbers = itertools.count()
@@ -64,8 +70,12 @@ class Courier:
             threading.Thread(target=self._work, name=f"courier-{i}", daemon=True).start()
 
     def send(self, delivery: Delivery) -> None:
-        """Log a message and deliver it as soon as possible."""
-        self._put(self._cloud.log(delivery), 0)
+        """Log a message and deliver it as soon as possible, unless a fault has other plans."""
+        rule = None
+        if delivery.kind in MESSAGES and self._faults:
+            rule = self._faults.choose(mishaps.event_of(delivery))
+        for each, wait in mishaps.planned(self._cloud, delivery, rule):
+            self._put(self._cloud.log(each), wait)
 
     def close(self) -> None:
         """Let the workers go; what was not delivered stays so."""
@@ -77,6 +87,15 @@ class Courier:
         with self._changed:
             heapq.heappush(self._heap, (time.monotonic() + wait, next(self._numbers), delivery))
             self._changed.notify()
+
+    def _let_go(self, heska_report_id: str) -> None:
+        """Send what was held until another message of its report is there."""
+        with self._changed:
+            for i, (_, number, each) in enumerate(self._heap):
+                if each.held and each.heska_report_id == heska_report_id:
+                    self._heap[i] = (0.0, number, each)
+            heapq.heapify(self._heap)
+            self._changed.notify_all()
 
     def _next(self) -> Delivery | None:
         with self._changed:
@@ -134,6 +153,7 @@ class Courier:
         )
         if error is None:
             self._cloud.set_state(delivery, "delivered")
+            self._let_go(delivery.heska_report_id)
         elif delivery.attempts > len(BACKOFF):
             self._cloud.set_state(delivery, "gave up")
         else:
@@ -189,7 +209,7 @@ def call(
     session: requests.Session,
     url: str,
     *,
-    data: dict[str, str] | bytes,
+    data: dict[str, str] | bytes | BrokenOff,
     headers: dict[str, str] | None = None,
 ) -> Reply:
     """The only way out of this program: one POST, certificate checked, no redirect followed.
@@ -246,7 +266,31 @@ def receipt(body: bytes) -> tuple[str | None, str | None]:
 
 def _post_result(session: requests.Session, delivery: Delivery, token: str) -> Reply:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    return call(session, delivery.url, data=delivery.body, headers=headers)
+    body: bytes | BrokenOff = delivery.body
+    if delivery.broken_off:
+        delivery.broken_off = False
+        body = BrokenOff(delivery.body)
+    return call(session, delivery.url, data=body, headers=headers)
+
+
+class BrokenOff:
+    """A body that promises its whole length and ends in the middle, with the connection."""
+
+    def __init__(self, whole: bytes) -> None:
+        self._length = len(whole)
+        self._half = io.BytesIO(whole[: len(whole) // 2])
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self, size: int = -1) -> bytes:
+        part = self._half.read(size)
+        if not part:
+            raise ConnectionAbortedError("broken off by a fault")
+        return part
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._half)
 
 
 def _read_token(reply: Reply) -> tuple[str, float]:

@@ -7,26 +7,19 @@ import hmac
 import logging
 import re
 import time
-import uuid
 from typing import Any
 
-from . import tokens
+from . import answers, tokens
 from .analyzers import Dcu
 from .catalogue import SPECIES, TESTS
 from .cloud import Cloud, Item, Json, Order, now
+from .entries import is_url
 from .exchange import Answer, Request, json_answer, read_json
-from .script import Clinic, is_url
+from .rules import Event
+from .script import Clinic
 
 logger = logging.getLogger(__name__)
 
-_MISSING_KEY = (
-    "Access denied due to missing subscription key. "
-    "Make sure to include subscription key when making requests to an API."
-)
-_WRONG_KEY = (
-    "Access denied due to invalid subscription key. "
-    "Make sure to provide a valid key for an active subscription."
-)
 _LAB_REPORT_ID = re.compile(r"[A-Z0-9-]{1,20}")
 
 
@@ -34,29 +27,21 @@ def refused_key(cloud: Cloud, request: Request) -> Answer | None:
     """The gateway's 401 where the subscription key is missing or wrong."""
     key = request.headers.get("ocp-apim-subscription-key")
     if not key:
-        return json_answer(401, {"statusCode": 401, "message": _MISSING_KEY})
+        return answers.key_refused(answers.MISSING_KEY)
     if not _same(key, cloud.script.subscription_key):
-        return json_answer(401, {"statusCode": 401, "message": _WRONG_KEY})
+        return answers.key_refused(answers.INVALID_KEY)
     return None
 
 
 def token(cloud: Cloud, request: Request) -> Answer:
     """Get Client Credentials Token, as a form or as JSON, names in any case."""
-    if "json" in request.headers.get("content-type", ""):
-        try:
-            data = read_json(request.body)
-        except ValueError:
-            data = None
-        given = data if isinstance(data, dict) else {}
-    else:
-        given = request.form()
-    fields = {name.replace("_", "").lower(): value for name, value in given.items()}
+    fields = {name.replace("_", "").lower(): value for name, value in _given(request).items()}
     if fields.get("granttype") != "client_credentials":
         return json_answer(400, {"error": "unsupported_grant_type"})
     client_id, secret = (str(fields.get(name, "")) for name in ("clientid", "clientsecret"))
     clinic = cloud.clinic_of_client(client_id)
     if clinic is None or not _same(secret, clinic.client_secret):
-        return Answer(401, b"Invalid User or Password", "text/plain")
+        return answers.credentials_refused()
     with cloud.lock:
         cloud.counts["tokens"] += 1
     body = {
@@ -71,32 +56,47 @@ def submit(cloud: Cloud, dcu: Dcu, request: Request) -> Answer:
     """Submit Lab Report: check, take, and start the tests."""
     clinic = _bearer(cloud, request)
     if clinic is None:
-        return json_answer(401, _no_token())
+        return answers.token_refused()
     try:
         data = read_json(request.body)
     except ValueError:
-        return _invalid({"$": ["The JSON value could not be converted."]})
+        return answers.invalid(400, {"$": ["The JSON value could not be converted."]})
     if not isinstance(data, dict):
-        return _invalid({"$": ["The JSON value could not be converted."]})
+        return answers.invalid(400, {"$": ["The JSON value could not be converted."]})
     errors = validate(data)
     if errors:
-        return _invalid(errors)
+        return answers.invalid(400, errors)
     known = cloud.known_report(clinic, data["LabReportId"])
     if known is None:
         order = _order(cloud, clinic, data)
         known = cloud.take(order)
         if known is None:
             logger.info("order %s of %s", order.lab_report_id, clinic.clinic_id)
-            answer = _accepted(order)  # before a test moves on
+            taken = _accepted(order)  # before a test moves on
             dcu.run(order)
-            return answer
-    return json_answer(
-        409,
-        {
-            "Code": "DUPLICATE_LAB_REPORT",
-            "Message": f"LabReportId {data['LabReportId']} already exists",
-            "HeskaReportId": known,
-        },
+            return taken
+    return answers.already_there(data["LabReportId"], known)
+
+
+def event_of(cloud: Cloud, request: Request, on: str) -> Event:
+    """What a call is about, for the rules: read as far as it can be, whatever is wrong with it."""
+    given = _given(request)
+    if on == "token":
+        fields = {name.replace("_", "").lower(): value for name, value in given.items()}
+        clinic = cloud.clinic_of_client(str(fields.get("clientid", "")))
+        return Event(on, clinic_id=clinic.clinic_id if clinic else "")
+    clinic = _bearer(cloud, request)
+    patient, tests = given.get("Patient"), given.get("Tests")
+    return Event(
+        on,
+        clinic_id=clinic.clinic_id if clinic else str(given.get("ClinicId") or ""),
+        lab_report_id=str(given.get("LabReportId") or ""),
+        patient=str(patient.get("Name") or "") if isinstance(patient, dict) else "",
+        test_codes=tuple(
+            str(each.get("TestCode") or "")
+            for each in (tests if isinstance(tests, list) else ())
+            if isinstance(each, dict)
+        ),
     )
 
 
@@ -131,9 +131,18 @@ def validate(data: Json) -> dict[str, list[str]]:
     return errors
 
 
-def not_found() -> Answer:
-    """The gateway's 404."""
-    return json_answer(404, {"statusCode": 404, "message": "Resource not found"})
+def _given(request: Request) -> Json:
+    """The fields of a body, JSON or a form; none where it cannot be read."""
+    if "json" not in request.headers.get("content-type", ""):
+        try:
+            return dict(request.form())
+        except ValueError:  # too many fields
+            return {}
+    try:
+        data = read_json(request.body)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _bearer(cloud: Cloud, request: Request) -> Clinic | None:
@@ -185,28 +194,6 @@ def _accepted(order: Order) -> Answer:
         "Tests": tests,
     }
     return json_answer(200, body)
-
-
-def _invalid(errors: dict[str, list[str]]) -> Answer:
-    body = {
-        "type": "https://tools.ietf.org/html/rfc9110#section-15.5.1",
-        "title": "One or more validation errors occurred.",
-        "status": 400,
-        "errors": errors,
-        "traceId": f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-00",
-    }
-    return json_answer(400, body)
-
-
-def _no_token() -> Json:
-    return {
-        "type": "https://www.rfc-editor.org/rfc/rfc9110.html#status.401",
-        "message": "Access token is missing.",
-        "status": 401,
-        "errorDetails": {},
-        "isSuccess": False,
-        "requestId": uuid.uuid4().hex,
-    }
 
 
 def _zone_of(text: Any) -> datetime.tzinfo:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .catalogue import TESTS
+from .rules import CERTIFICATES, COVERS, FAULTS, SHAPES
 
 Json = dict[str, Any]
 
@@ -15,11 +16,11 @@ REFRESH_SECONDS = 2
 
 _MARKS = {
     "done": "done", "delivered": "done", "running": "run", "sending": "run", "retrying": "warn",
-    "rejected": "warn", "failed": "crit", "gave up": "crit",
+    "rejected": "warn", "failed": "crit", "gave up": "crit", "lost": "warn",
 }  # fmt: skip
 _KINDS = {
     "result": "Result", "unmatched": "No request", "correction": "Correction",
-    "resend": "Sent again",
+    "resend": "Sent again", "cancellation": "Cancellation", "rerun": "Run again",
 }  # fmt: skip
 
 
@@ -31,7 +32,13 @@ def render(snapshot: Json, *, watch: bool, error: str | None, form: dict[str, st
         if watch
         else '<a class="button" href="/?watch=1">Watch it run</a>'
     )
-    forms = "" if watch else _orphan_form(snapshot["clinics"], form) + _clinic_form(snapshot, form)
+    forms = ""
+    if not watch:
+        forms = (
+            _orphan_form(snapshot["clinics"], form)
+            + _fault_form(form)
+            + _clinic_form(snapshot, form)
+        )
     alert = f'<p class="alert" role="alert">{_e(error)}</p>' if error else ""
     return f"""<!doctype html>
 <html lang="en">
@@ -51,6 +58,7 @@ def render(snapshot: Json, *, watch: bool, error: str | None, form: dict[str, st
 <main>
 {alert}
 {forms}
+{_faults(snapshot, watch)}
 {_worklist(snapshot)}
 {_deliveries(snapshot, watch)}
 </main>
@@ -140,8 +148,13 @@ def _buttons(each: Json) -> str:
 <input type="hidden" name="message_id" value="{_e(each["message_id"])}">
 <button aria-label="{text}, message {_e(each["message_id"][:8])}">{text}</button></form>"""
 
-    both = button("resend", "Resend") + button("correction", "Send a correction")
-    return f'<td class="acts"><div>{both}</div></td>'
+    all_of_them = (
+        button("resend", "Resend")
+        + button("correction", "Send a correction")
+        + button("rerun", "Run again")
+        + button("cancellation", "Cancel")
+    )
+    return f'<td class="acts"><div>{all_of_them}</div></td>'
 
 
 def _table(title: str, heads: tuple[str, ...], lines: str, count: int, empty: str) -> str:
@@ -151,6 +164,68 @@ def _table(title: str, heads: tuple[str, ...], lines: str, count: int, empty: st
     columns = "".join(f'<th scope="col">{head}</th>' for head in heads)
     return f"""<section class="card"><h2>{title} <small>{shown}</small></h2>
 <table><thead><tr>{columns}</tr></thead><tbody>{lines}</tbody></table></section>"""
+
+
+def _faults(snapshot: Json, watch: bool) -> str:
+    standing = snapshot["faults"]
+    lines = "".join(
+        f"""<tr>
+{_cell("Fault", f"<b>{_e(each['what'])}</b>")}
+{_cell("On", _e(each["on"]))}
+{_cell("When", _e(each["when"]))}
+{_cell("Acted", _e(f"{each['acted']} of {each['met']}"))}
+{"" if watch else _mend(each["number"], each["do"])}
+</tr>"""
+        for each in standing
+    )
+    heads = ("Fault", "On", "When", "Acted") + (() if watch else ("Mend",))
+    empty = "Nothing goes wrong at present."
+    return _table("Faults", heads, lines, len(standing), empty) if standing or not watch else ""
+
+
+def _mend(number: int, do: str) -> str:
+    return f"""<td class="acts"><div><form method="post" action="/simulate/mend">
+<input type="hidden" name="number" value="{number}">
+<button aria-label="Take away fault {number}, {_e(do)}">Take away</button></form></div></td>"""
+
+
+def _fault_form(form: dict[str, str]) -> str:
+    kinds = [(do, f"{do.replace('_', ' ')}: {_plain(fault.says)}") for do, fault in FAULTS.items()]
+    ons = [("", "what is usual for it"), *((on, on) for on in COVERS)]
+    shapes, certificates = ([("", ""), *((e, e) for e in each)] for each in (SHAPES, CERTIFICATES))
+    taken = [("", "what is usual for it"), ("yes", "yes"), ("no", "no")]
+    main = (
+        _select("do", "What goes wrong", kinds, form)
+        + _input("first", "Only the first … times", form)
+        + _input("every", "Only every …th time", form)
+        + _input("patient", "Only for the patient (* fits all)", form)
+        + _input("seconds", "Seconds, where it has some", form)
+        + _input("retry_after", "Retry-After: seconds, date+30, any text", form)
+    )
+    more = (
+        _select("on", "On", ons, form)
+        + _input("lab_report_id", "Only for the request", form)
+        + _input("clinic_id", "Only for the clinic", form)
+        + _input("test_code", "Only for the test code", form)
+        + _input("from_seconds", "From … seconds on", form)
+        + _input("to_seconds", "Until … seconds", form)
+        + _input("status", "HTTP status", form)
+        + _input("to", "To: an address, or another clinic's id", form)
+        + _select("shape", "Shape of the refusal", shapes, form)
+        + _select("kind", "Kind of certificate", certificates, form)
+        + _input("times", "How many times it is sent", form)
+        + _input("megabytes", "Megabytes", form)
+        + _select("taken", "Is the order taken all the same?", taken, form)
+    )
+    is_open = " open" if "do" in form else ""
+    return f"""<details class="card"{is_open}><summary>Make something go wrong</summary>
+<form class="fields" method="post" action="/simulate/fault">{main}
+<details class="more"><summary>More</summary><div class="fields">{more}</div></details>
+<button class="primary">Set the fault</button></form></details>"""
+
+
+def _plain(says: str) -> str:
+    return says.replace("`", "")
 
 
 def _orphan_form(clinics: list[str], form: dict[str, str]) -> str:

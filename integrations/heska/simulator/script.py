@@ -1,4 +1,4 @@
-"""The simulator's script: which clinics there are, their credentials, and how fast they work."""
+"""The simulator's script: clinics, their credentials, how fast they work, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import json
 import math
 import secrets
 import zoneinfo
-from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from .entries import ScriptError, read_object, read_text, read_url
+from .rules import Rule, read_rules
 
 DEFAULT_DELAY = (3.0, 8.0)
-
-
-class ScriptError(ValueError):
-    """The script cannot be used; the text is one sentence for the person who wrote it."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +45,16 @@ class Script:
     """`delay_seconds` is the shortest and the longest time that one test takes."""
 
     subscription_key: str = field(repr=False)
+    key_is_new: bool = False
     seed: int = 1
     delay_seconds: tuple[float, float] = DEFAULT_DELAY
     clinics: tuple[Clinic, ...] = ()
+    faults: tuple[Rule, ...] = ()
 
 
 def empty_script() -> Script:
     """No clinics, and a subscription key of its own."""
-    return Script(subscription_key=secrets.token_hex(16))
+    return read_script({})
 
 
 def load_script(path: Path) -> Script:
@@ -67,6 +66,9 @@ def load_script(path: Path) -> Script:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ScriptError(f"Cannot read the script {path}: {error.strerror}.") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ScriptError(f"The script {path} is not JSON, {place}: {error.msg}.") from error
     except (ValueError, RecursionError) as error:
         raise ScriptError(f"The script {path} is not JSON: {error}.") from error
     return read_script(data)
@@ -77,7 +79,12 @@ def read_script(data: Any) -> Script:
 
     Raises ScriptError.
     """
-    script = _object(data, "the script", {"subscription_key"}, {"seed", "delay_seconds", "clinics"})
+    script = read_object(
+        data,
+        "the script",
+        frozenset(),
+        {"subscription_key", "seed", "delay_seconds", "clinics", "faults"},
+    )
     seed = script.get("seed", 1)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ScriptError("In the script, seed must be a whole number.")
@@ -90,11 +97,16 @@ def read_script(data: Any) -> Script:
         twice = sorted({value for value in seen if seen.count(value) > 1})
         if twice:
             raise ScriptError(f"In the script, two clinics have the {name} {twice[0]}.")
+    given = "subscription_key" in script
     return Script(
-        subscription_key=_text(script, "subscription_key", "the script"),
+        subscription_key=read_text(script, "subscription_key", "the script")
+        if given
+        else secrets.token_hex(16),
+        key_is_new=not given,
         seed=seed,
         delay_seconds=_delay(script.get("delay_seconds", list(DEFAULT_DELAY))),
         clinics=read,
+        faults=read_rules(script.get("faults", [])),
     )
 
 
@@ -103,69 +115,25 @@ def read_clinic(data: Any, where: str) -> Clinic:
 
     Raises ScriptError.
     """
-    clinic = _object(data, where, {"clinic_id", "client_id", "client_secret", "pims"}, {"timezone"})
+    clinic = read_object(
+        data, where, {"clinic_id", "client_id", "client_secret", "pims"}, {"timezone"}
+    )
     there = f"{where}.pims"
-    pims = _object(
+    pims = read_object(
         clinic["pims"], there, {"token_url", "client_id", "client_secret", "unmatched_url"}
     )
     return Clinic(
-        clinic_id=_text(clinic, "clinic_id", where),
-        client_id=_text(clinic, "client_id", where),
-        client_secret=_text(clinic, "client_secret", where),
+        clinic_id=read_text(clinic, "clinic_id", where),
+        client_id=read_text(clinic, "client_id", where),
+        client_secret=read_text(clinic, "client_secret", where),
         pims=Pims(
-            token_url=_url(pims, "token_url", there),
-            client_id=_text(pims, "client_id", there),
-            client_secret=_text(pims, "client_secret", there),
-            unmatched_url=_url(pims, "unmatched_url", there),
+            token_url=read_url(pims, "token_url", there),
+            client_id=read_text(pims, "client_id", there),
+            client_secret=read_text(pims, "client_secret", there),
+            unmatched_url=read_url(pims, "unmatched_url", there),
         ),
         timezone=_zone(clinic.get("timezone"), where),
     )
-
-
-def is_url(text: str) -> bool:
-    """Whether `text` is an http or https URL with a host and without credentials."""
-    try:
-        parts = urlsplit(text)
-        bad_port = parts.port == 0
-    except ValueError:
-        return False
-    return (
-        parts.scheme in ("http", "https")
-        and bool(parts.hostname)
-        and "@" not in parts.netloc
-        and not bad_port
-        and text.isascii()
-        and text.isprintable()
-        and " " not in text
-    )
-
-
-def _object(
-    data: Any, where: str, required: Set[str], optional: Set[str] = frozenset()
-) -> Mapping[str, Any]:
-    if not isinstance(data, dict):
-        raise ScriptError(f"{where[0].upper()}{where[1:]} must be a JSON object.")
-    missing = sorted(required - data.keys())
-    if missing:
-        raise ScriptError(f"In {where}, {missing[0]} is missing.")
-    unknown = sorted(data.keys() - required - optional)
-    if unknown:
-        raise ScriptError(f"In {where}, {unknown[0]} is not a known name.")
-    return data
-
-
-def _text(data: Mapping[str, Any], name: str, where: str) -> str:
-    value = data[name]
-    if not isinstance(value, str) or not value.strip():
-        raise ScriptError(f"In {where}, {name} must be a text that is not empty.")
-    return value
-
-
-def _url(data: Mapping[str, Any], name: str, where: str) -> str:
-    value = _text(data, name, where)
-    if not is_url(value):
-        raise ScriptError(f"In {where}, {name} must be an http or https URL.")
-    return value
 
 
 def _delay(value: Any) -> tuple[float, float]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .analyzers import delivery_of
 from .bodies import message, orphan_people, run_id, test_block, with_printed_report
 from .catalogue import TESTS, known_species
-from .cloud import Cloud, Delivery, new_message_id, now
+from .cloud import Cloud, Delivery, copy_of, delivery_of, new_message_id, now
 from .corrections import NothingToCorrect, correction
 from .courier import Courier
 from .draw import Draw
-from .script import Clinic, ScriptError, read_clinic
+from .entries import ScriptError
+from .faults import Faults
+from .mishaps import follow_up
+from .rules import from_form, read_rule
+from .script import Clinic, read_clinic
 
 PATIENCE = 5.0  # seconds that an answer waits for the first attempt, to tell how it went
 FIELD_LIMIT = 200
@@ -76,17 +79,7 @@ def orphan(cloud: Cloud, courier: Courier, form: dict[str, str]) -> Delivery:
 def resend(cloud: Cloud, courier: Courier, form: dict[str, str]) -> Delivery:
     """Send a message again, byte for byte, to where it went. Field: message_id. Raises Refused."""
     sent = _sent(cloud, form)
-    again = Delivery(
-        clinic=sent.clinic,
-        kind="resend",
-        url=sent.url,
-        body=sent.body,
-        message_id=sent.message_id,
-        lab_report_id=sent.lab_report_id,
-        heska_report_id=sent.heska_report_id,
-        summary=sent.summary,
-    )
-    return _send(courier, again)
+    return _send(courier, copy_of(sent))
 
 
 def correct(cloud: Cloud, courier: Courier, form: dict[str, str]) -> Delivery:
@@ -110,6 +103,40 @@ def correct(cloud: Cloud, courier: Courier, form: dict[str, str]) -> Delivery:
     except NothingToCorrect as error:
         raise Refused(str(error)) from error
     return _send(courier, delivery_of(built, sent.url, "correction", sent.clinic))
+
+
+def follow(cloud: Cloud, courier: Courier, what: str, form: dict[str, str]) -> Delivery:
+    """Cancel a sent message's tests (`cancelled`) or run them once more (`run_again`).
+
+    Field: message_id. Raises Refused.
+    """
+    after = follow_up(cloud, _sent(cloud, form), what)
+    if after is None:
+        raise Refused("Only a message with final results can be cancelled or run again.")
+    return _send(courier, after)
+
+
+def set_fault(faults: Faults, form: dict[str, str]) -> dict[str, int]:
+    """Set a rule from the fields of one in a script. Raises Refused."""
+    _check_lengths(form)
+    try:
+        number = faults.add(read_rule(from_form(form), "the form"))
+    except ScriptError as error:
+        raise Refused(str(error)) from error
+    if number is None:
+        raise Refused("There are too many faults already; take some away first.")
+    return {"number": number}
+
+
+def mend(faults: Faults, form: dict[str, str]) -> dict[str, int]:
+    """Take away the rule with this number, or all. Field: number, or `all`. Raises Refused."""
+    text = form.get("number", "")
+    if text == "all":
+        faults.remove(None)
+        return {}
+    if not (text.isascii() and text.isdecimal()) or not faults.remove(int(text)):
+        raise Refused(f"There is no fault {text!r}.")
+    return {"number": int(text)}
 
 
 def add_clinic(cloud: Cloud, form: dict[str, str]) -> Clinic:

@@ -32,6 +32,9 @@ class Pims:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if len(body) < int(self.headers["Content-Length"]):
+                    self.close_connection = True  # broken off in the middle
+                    return
                 status, headers, data = pims.answer(self.path, dict(self.headers), body)
                 reply = json.dumps(data).encode()
                 self.send_response(status)

@@ -203,7 +203,8 @@ def test_the_page_escapes_everything() -> None:
     delivery = dict.fromkeys((*names, "status", "receipt_id", "error", "created_at"), evil)
     delivery |= {"kind": "result", "attempts": 2, "http_status": 500, "next_at": evil}
     delivery["receipt_status"] = evil
-    shown = {"clinics": [evil], "worklist": [order], "deliveries": [delivery]}
+    rule = {"number": 1, "acted": 1, "met": 1} | dict.fromkeys(("do", "on", "what", "when"), evil)
+    shown = {"clinics": [evil], "worklist": [order], "deliveries": [delivery], "faults": [rule]}
     page = render(shown, watch=False, error=evil, form={"patient_name": evil, "species": evil})
     assert "<script" not in page
     assert "style=" not in page

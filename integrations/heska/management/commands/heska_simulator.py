@@ -21,6 +21,7 @@ class Command(BaseCommand):
         add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        status = run(port=options["port"], host=options["host"], script=options["script"])
+        names = ("port", "host", "script", "as_json")
+        status = run(**{name: options[name] for name in names})
         if status:
             sys.exit(status)
