@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
+from labs import clock
 from labs.errors import AppendOnly
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ class UnmatchedQuerySet(ClinicQuerySet):
 class SubmissionQuerySet(ClinicQuerySet):
     def due(self, now: datetime | None = None) -> Self:
         """Rows to send now; costs one index range scan of (state, not_before)."""
-        return self.filter(state__in=["queued", "unknown"], not_before__lte=now or timezone.now())
+        return self.filter(state__in=["queued", "unknown"], not_before__lte=now or clock.now())
 
     def lease_expired(self, now: datetime | None = None) -> Self:
         """Claimed by a worker that never came back, killed or frozen."""
-        return self.filter(state="sending", lease_until__lt=now or timezone.now())
+        return self.filter(state="sending", lease_until__lt=now or clock.now())
 
 
 class MessageQuerySet(ClinicQuerySet):

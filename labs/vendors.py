@@ -3,10 +3,14 @@ that nothing in `labs` imports one."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from labs.errors import NoVendor
 from labs.models import Clinic, LabRequest
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
 class LabVendor(Protocol):
@@ -16,6 +20,15 @@ class LabVendor(Protocol):
     def wake(self, submission_id: int) -> None:
         """Ask a worker to deliver that submission soon. Never raises and returns at once, also
         where the broker is down: the sweeper takes up what was not heard."""
+
+    def wake_all(self, submission_ids: Sequence[int]) -> None:
+        """The same for many, at the price of one connection."""
+
+    def resume(self, *, acting_user: User | None, clinic: Clinic) -> None:
+        """Somebody says that what stopped this clinic's orders is mended: let them go again."""
+
+    def look_again(self) -> None:
+        """With each sweep: let orders go again that a setting stopped which has been changed."""
 
     def refile(self, message_id: int) -> None:
         """Read a stored message again and file it. Idempotent."""
@@ -43,6 +56,10 @@ def get(name: str) -> LabVendor:
         return _vendors[name]
     except KeyError:
         raise NoVendor(f"No laboratory integration “{name}” is installed.") from None
+
+
+def all_of_them() -> Iterable[LabVendor]:
+    return list(_vendors.values())
 
 
 def default() -> LabVendor:

@@ -24,7 +24,7 @@ if django.REDIS_URL:
     transport = {
         "visibility_timeout": 420,
         "unacked_restore_throttle": 1,
-        # A worker's own; the web is less patient (integrations/heska/tasks.py).
+        # A worker's own; who publishes is less patient (integrations/heska/tasks.py).
         "socket_timeout": 5,
         "socket_connect_timeout": 5,
     }
@@ -53,18 +53,16 @@ settings: dict[str, Any] = {
     "worker_soft_shutdown_timeout": 4,
     "worker_hijack_root_logger": False,
     "timezone": "UTC",
+    # None of these expires: a worker whose clock is a day ahead of the scheduler's would never run
+    # one. They may pile up while no worker runs, and cost little where there is nothing to do.
     "beat_schedule": {
-        "sweep": {
-            "task": "pims.tasks.sweep",
-            "schedule": 30.0,
-            "options": {"expires": 25},
-        },
+        "wake what is due": {"task": "pims.tasks.wake_due", "schedule": 5.0},
+        "sweep": {"task": "pims.tasks.sweep", "schedule": 30.0},
         # Each token call adds a row. Hourly, so that there are never many: in one installation
         # 4.4 million expired ones had come together, and deleting them at once timed out.
         "forget expired tokens": {
             "task": "pims.tasks.forget_expired_tokens",
             "schedule": 3600.0,
-            "options": {"expires": 1800},
         },
     },
 }

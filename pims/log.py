@@ -64,6 +64,8 @@ def config(*, debug: bool) -> dict[str, Any]:
             "django.request": {"level": "ERROR"},
             # "received" before each "succeeded".
             "celery.worker.strategy": {"level": "WARNING"},
+            # "succeeded" for each look at what is due, every few seconds.
+            "celery.app.trace": {"level": "WARNING"},
             "pims": own,
             "labs": own,
             "integrations": own,

@@ -7,6 +7,12 @@ from labs.services import journal, submissions
 
 
 @shared_task
+def wake_due() -> None:
+    """Orders whose next attempt has come: the first ones are seconds apart."""
+    submissions.wake_due()
+
+
+@shared_task
 def sweep() -> None:
     """Take up what is due: the broker may have lost any message, the rows never are."""
     submissions.sweep()

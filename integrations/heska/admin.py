@@ -38,7 +38,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
     list_display = ("clinic", "client_id", "refused_at", "updated_at")
     list_select_related = ("clinic",)
     search_fields = ("client_id",)
-    exclude = ("client_secret", "token")
+    exclude = ("client_secret", "token", "token_lease", "held_with")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("client_secret", "token")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
+from integrations.heska import transport
 from integrations.heska.conf import Endpoint
+from integrations.heska.transport import Watch
 from integrations.heska.wire import outbound
 from labs.order import Receipt
 
-CONNECT_SECONDS = 5
 READ_SECONDS = 15
 TOTAL_SECONDS = 30
 MAX_REPLY = 1024 * 1024
@@ -25,11 +30,13 @@ TRANSIENT = {408, 425, 429}
 
 
 class HeskaError(Exception):
-    """A call that did not succeed. `str()` is one sentence for staff, `words` what Heska said.
+    """A call that did not succeed. `str()` is one sentence for staff, `words` what Heska said,
+    `reply` its bytes.
 
     `permanent`: the same call would fail again, so a person must act; else it is sent again later,
     and `outcome_unknown` says that it may have arrived. `set_up`: credentials, key or address are
-    to be mended, the order itself is not refused. `stale_token`: a 401 that a new token may mend.
+    to be mended, the order itself is not refused; `stops_clinic`: no order of this clinic can get
+    through before that. `stale_token`: a 401 that a new token may mend.
     """
 
     def __init__(
@@ -40,7 +47,9 @@ class HeskaError(Exception):
         words: str = "",
         outcome_unknown: bool = False,
         retry_after: timedelta | None = None,
+        not_sooner: timedelta = timedelta(0),
         set_up: bool = False,
+        stops_clinic: bool = False,
         stale_token: bool = False,
     ) -> None:
         super().__init__(sentence)
@@ -48,38 +57,64 @@ class HeskaError(Exception):
         self.words = words
         self.outcome_unknown = outcome_unknown
         self.retry_after = retry_after
+        self.not_sooner = not_sooner
         self.set_up = set_up
+        self.stops_clinic = stops_clinic
         self.stale_token = stale_token
         self.status: int | None = None
+        self.reply = b""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
+    """`body` as it came, never unpacked: nothing but plain bytes was asked for."""
+
     status: int
     headers: dict[str, str]
     body: bytes
 
+    @property
+    def packed(self) -> bool:
+        return self.headers.get("content-encoding", "identity").strip().lower() != "identity"
 
-def get_token(endpoint: Endpoint, *, client_id: str, client_secret: str) -> tuple[str, datetime]:
-    """A bearer token and when it ends. Raises HeskaError."""
+    @property
+    def is_page(self) -> bool:
+        kind = self.headers.get("content-type", "")
+        return outbound.is_html(self.body) or bool(self.body and "html" in kind.lower())
+
+
+def get_token(
+    endpoint: Endpoint, *, client_id: str, client_secret: str, seconds: float = TOTAL_SECONDS
+) -> tuple[str, timedelta]:
+    """A bearer token and how long it holds. `seconds`: what is left for the call. Raises
+    HeskaError."""
     content_type, body = outbound.token_body(endpoint.token_encoding, client_id, client_secret)
-    reply = _post(endpoint, endpoint.token_path, body, {"Content-Type": content_type})
+    reply = _post(endpoint, endpoint.token_path, body, {"Content-Type": content_type}, seconds)
     if not 200 <= reply.status < 300:
         raise _refusal(reply, token_call=True)
-    token = outbound.read_token(reply.body, time.time())
+    token = None if reply.packed else outbound.read_token(reply.body, time.time())
     if token is None:
-        raise HeskaError(
-            "Heska answered the request for a token with something that holds none.",
-            permanent=False,
-            words=outbound.error_words(reply.body),
+        raise _said(
+            reply,
+            HeskaError(
+                "Heska answered the request for a token with something that holds none.",
+                permanent=False,
+                words=outbound.error_words(reply.body),
+            ),
         )
-    return token[0], datetime.fromtimestamp(token[1], UTC)
+    return token[0], timedelta(seconds=token[1])
 
 
 def submit(
-    endpoint: Endpoint, *, token: str, lab_report_id: str, body: str
+    endpoint: Endpoint,
+    *,
+    token: str,
+    lab_report_id: str,
+    body: str,
+    seconds: float = TOTAL_SECONDS,
 ) -> tuple[Reply, outbound.Answer]:
-    """Send one order. A 409 is an acceptance: it is already there. Raises HeskaError."""
+    """Send one order. A 409 is an acceptance: it is already there. `seconds`: what is left for the
+    call. Raises HeskaError."""
     reply = _post(
         endpoint,
         endpoint.submit_path,
@@ -89,38 +124,64 @@ def submit(
             "Authorization": f"Bearer {token}",
             outbound.IDEMPOTENCY_HEADER: lab_report_id,
         },
+        seconds,
     )
-    if reply.status == HTTPStatus.CONFLICT:
+    there = reply.status == HTTPStatus.CONFLICT
+    if not there and not 200 <= reply.status < 300:
+        raise _refusal(reply)
+    unclear = ""
+    if reply.is_page:
+        # A proxy's page with a 200: nobody knows whether Heska ever saw the order.
+        unclear = "Something between us and Heska answered with a web page."
+    elif reply.packed:
+        unclear = "Heska's answer is packed in a way that was not asked for."
+    elif outbound.names_another(reply.body, lab_report_id):
+        unclear = "Heska answered about another order than the one sent."
+    if unclear:
+        raise _said(reply, HeskaError(unclear, permanent=False, outcome_unknown=True))
+    if there:
         known = Receipt(external_id=outbound.known_id(reply.body))
         return reply, outbound.Answer(receipt=known)
-    if not 200 <= reply.status < 300:
-        raise _refusal(reply)
-    if outbound.is_html(reply.body) or (
-        reply.body and "html" in reply.headers.get("content-type", "")
-    ):
-        # A proxy's page with a 200: nobody knows whether Heska ever saw the order.
-        raise HeskaError(
-            "Something between us and Heska answered with a web page.",
-            permanent=False,
-            outcome_unknown=True,
-        )
-    answer = outbound.read_answer(reply.body, lab_report_id)
-    if answer.names_another:
-        raise HeskaError(
-            "Heska answered about another order than the one sent.",
-            permanent=False,
-            outcome_unknown=True,
-        )
+    answer = outbound.read_answer(reply.body)
+    if answer.status:
+        # An error inside a success: what the gateway wraps, it answers with 200.
+        raise _refusal(Reply(status=answer.status, headers=reply.headers, body=reply.body))
+    if answer.refused:
+        words = outbound.error_words(reply.body)
+        raise _said(reply, HeskaError("Heska refused the order.", permanent=True, words=words))
     return reply, answer
 
 
-def _post(endpoint: Endpoint, path: str, body: str, headers: dict[str, str]) -> Reply:
+class _Adapter(HTTPAdapter):
+    """Connections of this one call, under its watch. No retries: those are the outbox's."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        super().__init__(max_retries=0)
+
+    def get_connection_with_tls_context(self, *args: Any, **named: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **named)
+        kind = transport.Secure if pool.scheme == "https" else transport.Plain
+        pool.ConnectionCls = partial(_watched, kind, self._watch)
+        return pool
+
+
+def _watched(kind: Any, watch: Watch, *args: Any, **named: Any) -> Any:
+    made = kind(*args, **named)
+    made.watch = watch
+    return made
+
+
+def _post(
+    endpoint: Endpoint, path: str, body: str, headers: dict[str, str], seconds: float
+) -> Reply:
     url = _url(endpoint, path)
-    deadline = time.monotonic() + TOTAL_SECONDS
-    with requests.Session() as session:
+    with Watch(min(seconds, TOTAL_SECONDS)) as watch, requests.Session() as session:
         # No .netrc, proxy or CA bundle from the environment; no redirect, which would carry the
         # subscription key to another host and turn the order into an empty GET.
         session.trust_env = False
+        session.mount("https://", _Adapter(watch))
+        session.mount("http://", _Adapter(watch))
         try:
             with session.post(
                 url,
@@ -131,7 +192,7 @@ def _post(endpoint: Endpoint, path: str, body: str, headers: dict[str, str]) -> 
                     "Accept": "application/json",
                     "Accept-Encoding": "identity",
                 },
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                timeout=(transport.CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,
                 verify=True,
                 stream=True,
@@ -139,40 +200,54 @@ def _post(endpoint: Endpoint, path: str, body: str, headers: dict[str, str]) -> 
                 return Reply(
                     status=response.status_code,
                     headers={k.lower(): v for k, v in response.headers.items()},
-                    body=_read(response, deadline),
+                    body=_read(response, watch),
                 )
-        except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
-            raise HeskaError(
-                "Heska's certificate is not valid for its address."
-                if isinstance(error, requests.exceptions.SSLError)
-                else "Heska can't be reached.",
-                permanent=False,
-            ) from error
-        except requests.ConnectionError as error:
-            # It may have broken after the order was sent: only a connection that was never made is
-            # surely unsent, and requests does not tell the two apart by type.
-            never_sent = "NewConnectionError" in repr(error) or "NameResolution" in repr(error)
-            raise HeskaError(
-                "Heska can't be reached.",
-                permanent=False,
-                outcome_unknown=not never_sent,
-            ) from error
-        except (requests.RequestException, HTTPError) as error:
-            raise HeskaError(
-                "Heska did not answer in time.", permanent=False, outcome_unknown=True
-            ) from error
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise _broken(error, watch) from error
 
 
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """At most 1 MB, and not longer than our own clock allows: the read timeout is per packet, and
-    only `read1` comes back with what has arrived so far."""
+def _broken(error: Exception, watch: Watch) -> HeskaError:
+    """No answer. What never left is surely not there, all else may be."""
+    if watch.sent:
+        slow = watch.over or isinstance(error, requests.Timeout)
+        return HeskaError(
+            "Heska did not answer in time."
+            if slow
+            else "The connection to Heska broke before it answered.",
+            permanent=False,
+            outcome_unknown=True,
+        )
+    if why := _distrust(error):
+        return HeskaError(
+            "Heska's certificate can't be trusted, so nothing was sent. Tell the operator.",
+            permanent=False,
+            words=why,
+        )
+    return HeskaError("Heska can't be reached.", permanent=False)
+
+
+def _distrust(error: BaseException | None) -> str:
+    """What is wrong with the peer's certificate, in OpenSSL's words; "" where nothing is. It lies
+    some wrappings deep."""
+    for _ in range(8):
+        if error is None:
+            return ""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return str(error.verify_message)
+        inner = getattr(error, "reason", None) or next(iter(error.args), None)
+        error = inner if isinstance(inner, BaseException) else error.__context__
+    return ""
+
+
+def _read(response: requests.Response, watch: Watch) -> bytes:
+    """At most 1 MB, as it arrives: only `read1` comes back with what is there so far."""
     body = bytearray()
-    while chunk := response.raw.read1(65_536, decode_content=True):
+    while chunk := response.raw.read1(65_536, decode_content=False):
         body += chunk
         if len(body) > MAX_REPLY:
             raise HeskaError("Heska's answer is too long.", permanent=False, outcome_unknown=True)
-        if time.monotonic() > deadline:
-            raise HeskaError("Heska did not answer in time.", permanent=False, outcome_unknown=True)
+        watch.left()
+    watch.left()  # a socket that the watch shut looks like an end
     return bytes(body)
 
 
@@ -198,37 +273,24 @@ def _url(endpoint: Endpoint, path: str) -> str:
 
 
 def _refusal(reply: Reply, *, token_call: bool = False) -> HeskaError:
-    error = _meaning(reply, token_call=token_call)
-    error.status = reply.status
+    return _said(reply, _meaning(reply, token_call=token_call))
+
+
+def _said(reply: Reply, error: HeskaError) -> HeskaError:
+    error.status, error.reply = reply.status, reply.body
     return error
 
 
 def _meaning(reply: Reply, *, token_call: bool) -> HeskaError:
     """The contract's table "Heska answers", and example 05's bodies."""
-    words = outbound.error_words(reply.body)
+    words = "" if reply.packed else outbound.error_words(reply.body)
     status = reply.status
-    if status == HTTPStatus.UNAUTHORIZED and "subscription key" in words.casefold():
+    if 300 <= status < 400 or (status == HTTPStatus.NOT_FOUND and not reply.is_page):
         return HeskaError(
-            "Heska does not accept the subscription key. The operator sets HESKA_SUBSCRIPTION_KEY.",
+            "Heska's address or path is wrong. The operator checks HESKA_BASE_URL and the paths.",
             permanent=True,
             words=words,
             set_up=True,
-        )
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        if status == HTTPStatus.FORBIDDEN and "quota" in words.casefold():
-            return HeskaError(
-                "The quota with Heska is used up.",
-                permanent=False,
-                words=words,
-                retry_after=retry_after(reply),
-            )
-        return HeskaError(
-            "Heska does not accept this clinic's client id and secret. An administrator enters "
-            "them again.",
-            permanent=True,
-            words=words,
-            set_up=True,
-            stale_token=status == HTTPStatus.UNAUTHORIZED and not token_call,
         )
     if status in TRANSIENT or status >= 500:
         return HeskaError(
@@ -238,20 +300,37 @@ def _meaning(reply: Reply, *, token_call: bool) -> HeskaError:
             outcome_unknown=status >= 500 or status == 408,
             retry_after=retry_after(reply),
         )
-    if status == HTTPStatus.NOT_FOUND or 300 <= status < 400:
+    if reply.is_page:
+        # Not Heska's: it answers in JSON or plain text. A page says nothing of clinic or order.
         return HeskaError(
-            "Heska's address or path is wrong. The operator checks HESKA_BASE_URL and the paths.",
-            permanent=True,
-            words=words,
-            set_up=True,
+            f"Something between us and Heska answered with a web page (error {status}).",
+            permanent=False,
+            retry_after=retry_after(reply),
         )
-    if token_call:
+    if status == HTTPStatus.UNAUTHORIZED and "subscription key" in words.casefold():
         return HeskaError(
-            "Heska does not accept this clinic's client id and secret. An administrator enters "
-            "them again.",
+            "Heska does not accept the subscription key. The operator sets HESKA_SUBSCRIPTION_KEY.",
             permanent=True,
             words=words,
             set_up=True,
+            stops_clinic=True,
+        )
+    if status == HTTPStatus.FORBIDDEN and "quota" in words.casefold():
+        return HeskaError(
+            "The quota with Heska is used up.",
+            permanent=False,
+            words=words,
+            retry_after=retry_after(reply),
+        )
+    if token_call or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return HeskaError(
+            "Heska refuses this clinic's credentials. An administrator enters the client id and "
+            "secret again.",
+            permanent=True,
+            words=words,
+            set_up=True,
+            stops_clinic=True,
+            stale_token=status == HTTPStatus.UNAUTHORIZED and not token_call,
         )
     return HeskaError("Heska refused the order.", permanent=True, words=words)
 
@@ -262,13 +341,23 @@ def retry_after(reply: Reply) -> timedelta | None:
     if not text:
         return None
     try:
-        seconds = float(text) if text.isdecimal() else _seconds_until(text)
+        if text.isascii() and text.isdecimal():
+            seconds = float(text)
+        else:
+            seconds = (_moment(text) - _their_now(reply)).total_seconds()
     except (ValueError, OverflowError):
         return None
     return timedelta(seconds=min(max(seconds, 1.0), 3600.0))
 
 
-def _seconds_until(text: str) -> float:
+def _their_now(reply: Reply) -> datetime:
+    """By the answer's own `Date`: their clock and ours may be a day apart."""
+    try:
+        return _moment(reply.headers.get("date", ""))
+    except (ValueError, OverflowError):
+        return datetime.now(UTC)
+
+
+def _moment(text: str) -> datetime:
     moment = parsedate_to_datetime(text)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - datetime.now(UTC)).total_seconds()
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import astuple, dataclass
 
 from django.conf import settings
 
@@ -22,6 +23,10 @@ class Endpoint:
     submit_path: str
     token_encoding: str
     allow_insecure: bool
+
+    def digest(self) -> str:
+        """Tells these settings from others, without saying what they are."""
+        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()
 
 
 def endpoint() -> Endpoint:

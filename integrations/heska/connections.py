@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.core.mail import send_mail
 from django.db import transaction
 from django.urls import reverse
 from oauth2_provider.models import clear_expired, get_application_model
 
-from integrations.heska.conf import VENDOR
+from integrations.heska.client import HeskaError
+from integrations.heska.conf import VENDOR, endpoint
 from integrations.heska.models import Connection, InboundClient
-from labs import roles
+from labs import clock, roles
 from labs.errors import InvalidInput
 from labs.ids import readable
-from labs.models import Clinic
+from labs.models import Clinic, Membership, Role, SubmissionState
+from labs.services import submissions
 from labs.services.events import record
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+log = logging.getLogger(__name__)
 Application = get_application_model()
 # 128 characters: its hasher is quick because guessing such a secret is hopeless (hashers.py).
 SECRET_LENGTH = 128
+# No token, nothing refused: what was learnt of the pair before, or under other settings, is void.
+AS_NEW = {
+    "token": "",
+    "token_expires_at": None,
+    "token_id": None,
+    "token_lease": None,
+    "token_not_before": None,
+    "token_failures": 0,
+    "token_error": "",
+    "token_refusals": 0,
+    "refused_at": None,
+    "refused_why": "",
+    "refused_words": "",
+    "held_with": "",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,20 +76,112 @@ def connect(
     if Connection.objects.filter(client_id=client_id).exclude(clinic=clinic).exists():
         raise InvalidInput("Another clinic is connected with this client id. Check which is whose.")
     with transaction.atomic():
-        # A new pair: the token got with the old one is dropped, and held orders may go again.
+        # A new pair: the token got with the old one is dropped, and held orders go again.
         Connection.objects.update_or_create(
             clinic=clinic,
             defaults={
                 "client_id": client_id,
                 "client_secret": client_secret,
-                "token": "",
-                "token_expires_at": None,
-                "refused_at": None,
+                **AS_NEW,
             },
         )
+        submissions.release(clinic=clinic, vendor=VENDOR)
         access = create_client(acting_user=acting_user, clinic=clinic)
         record("heska.connected", clinic=clinic, acting_user=acting_user, source="command")
     return access
+
+
+def stop(connection: Connection, error: HeskaError, settle: Callable[[], None]) -> bool:
+    """Heska refuses the set-up with which it was asked. `settle` holds the order that found out;
+    where no other can get through either (`stops_clinic`), the clinic's whole queue is held and
+    its administrators are told. False, and nothing is done, where new credentials were entered
+    while Heska was asked."""
+    with transaction.atomic():
+        # The row's lock keeps `connect` and `resume` out: they release what is held here.
+        now = Connection.objects.select_for_update().select_related("clinic").get(pk=connection.pk)
+        used = (connection.client_id, connection.client_secret)
+        if (now.client_id, now.client_secret) != used:
+            return False
+        settle()
+        now.held_with = endpoint().digest()
+        if error.stops_clinic and now.refused_at is None:
+            now.refused_at = clock.read()
+            now.refused_why, now.refused_words = str(error), error.words
+            record("heska.refused", clinic=now.clinic, source=VENDOR, error=str(error))
+            transaction.on_commit(partial(_tell_administrators, now))
+        now.save(update_fields=["held_with", "refused_at", "refused_why", "refused_words"])
+        if now.refused_at:
+            _hold(now)
+    return True
+
+
+def hold_if_stopped(submission_id: int) -> bool:
+    """True, and the order waits with the rest of its clinic's queue, where Heska has refused the
+    clinic's set-up: nothing is sent. One statement where all is well."""
+    stopped = Connection.objects.filter(
+        clinic__submission=submission_id, refused_at__isnull=False
+    ).first()
+    if stopped is None:
+        return False
+    with transaction.atomic():
+        now = Connection.objects.select_for_update().select_related("clinic").get(pk=stopped.pk)
+        if now.refused_at is None:
+            return False
+        _hold(now)
+    return True
+
+
+def _hold(connection: Connection) -> None:
+    submissions.hold(
+        clinic=connection.clinic,
+        vendor=VENDOR,
+        error=connection.refused_why,
+        words=connection.refused_words,
+    )
+
+
+def resume(*, acting_user: User | None, clinic: Clinic) -> None:
+    """Somebody says that what stopped the clinic's orders is mended. If it is not, the first of
+    them stops the queue again. Raises NotAllowed."""
+    roles.require(acting_user, clinic, "order")
+    with transaction.atomic():
+        list(Connection.objects.select_for_update().filter(clinic=clinic))
+        Connection.objects.filter(clinic=clinic).update(**AS_NEW)
+        record("heska.resumed", clinic=clinic, acting_user=acting_user, source="system")
+        submissions.release(clinic=clinic, vendor=VENDOR)
+
+
+def look_again() -> None:
+    """Release what was held with other settings than today's, such as another subscription key."""
+    held = Connection.objects.filter(clinic__submission__state=SubmissionState.HELD)
+    for connection in held.exclude(held_with=endpoint().digest()).distinct():
+        resume(acting_user=None, clinic=connection.clinic)
+
+
+def _tell_administrators(connection: Connection) -> None:
+    """By mail, once for each time that the queue stops. A mail server that is down must not keep
+    the orders: what the mail says stands on the page of each of them too."""
+    clinic = connection.clinic
+    addresses = list(
+        Membership.objects.filter(clinic=clinic, role=Role.ADMIN, user__is_active=True)
+        .exclude(user__email="")
+        .values_list("user__email", flat=True)
+    )
+    if not addresses:
+        return
+    said = f"\nIt says: {connection.refused_words}\n" if connection.refused_words else ""
+    try:
+        send_mail(
+            subject=f"{clinic}: orders to Heska are waiting",
+            message=f"{connection.refused_why}\n{said}\n"
+            "No order of this clinic is sent until then. Orders that wait go by themselves once "
+            "the credentials are entered; “Try again” on the page of one of them asks Heska once "
+            f"more.\n\n{settings.PUBLIC_BASE_URL}\n",
+            from_email=None,
+            recipient_list=addresses,
+        )
+    except OSError as error:  # SMTPException is one
+        log.warning("The administrators of %s were not mailed: %s", clinic.public_id, error)
 
 
 def create_client(*, acting_user: User | None, clinic: Clinic | None) -> Access:

@@ -15,9 +15,24 @@ class Connection(models.Model):
     client_secret = EncryptedTextField()
     token = EncryptedTextField(blank=True)
     token_expires_at = models.DateTimeField(null=True, blank=True)
+    # Which token it is: a worker drops only the one that was refused, not its successor.
+    token_id = models.UUIDField(null=True)
+    # One worker calls for a token, the others wait for it (tokens.py).
+    token_lease = models.UUIDField(null=True)
+    token_lease_until = models.DateTimeField(null=True)
+    # After a call that failed: no other before this, and what it failed of.
+    token_not_before = models.DateTimeField(null=True)
+    token_failures = models.PositiveIntegerField(default=0)
+    token_error = models.TextField(blank=True)
+    # Orders in a row that got a 401 for a token that had just been given.
+    token_refusals = models.PositiveIntegerField(default=0)
     # Set when Heska refuses the credentials themselves: no order of this clinic is sent until an
-    # administrator has given new ones.
+    # administrator has given new ones, or somebody asks for another try.
     refused_at = models.DateTimeField(null=True, blank=True)
+    refused_why = models.TextField(blank=True, help_text="One sentence for staff")
+    refused_words = models.TextField(blank=True, help_text="What Heska itself said")
+    # A digest of the settings with which orders were held: others, and they are tried again.
+    held_with = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -6,35 +6,70 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
-from integrations.heska import client, tokens
+from integrations.heska import client, connections, tokens
 from integrations.heska.conf import ADAPTER_VERSION, VENDOR, endpoint
 from integrations.heska.models import Connection
 from integrations.heska.wire import inbound, outbound, strict
+from labs.failpoints import failpoint
 from labs.models import (
     Clinic,
     LabRequest,
     Message,
     MessageState,
+    Submission,
     UnmatchedReason,
 )
 from labs.services import journal, results, submissions
 from labs.services.quick import Compiled
 
 log = logging.getLogger(__name__)
+# For all calls of one attempt. The tasks' own limit is 60 s, the claim's lease 120 s.
+ATTEMPT_SECONDS = 50.0
 
 
 def deliver(submission_id: int) -> None:
     """Send one order, if it is due and nobody else has it, and settle its row. No transaction is
     held over the calls. Safe to call any number of times."""
+    if connections.hold_if_stopped(submission_id):
+        return
     claim = submissions.claim(submission_id)
     if claim is None:
         return
+    failpoint("claimed")
+    attempt = Attempt(claim=claim)
+    try:
+        _attempt(attempt)
+    except Exception:
+        # An order must not be lost by a fault of ours, nor crash one worker after the other.
+        log.exception("Sending submission %s failed", submission_id)
+        submissions.settle_retry(
+            claim,
+            error="Our own program failed while it was sending this order.",
+            outcome_unknown=attempt.called,
+            crashed=True,
+        )
+
+
+@dataclass(kw_only=True)
+class Attempt:
+    """One claim of an order. `called`: from then on it may have arrived."""
+
+    claim: submissions.Claim
+    ends: float = field(default_factory=lambda: time.monotonic() + ATTEMPT_SECONDS)
+    called: bool = False
+
+    def left(self) -> float:
+        return self.ends - time.monotonic()
+
+
+def _attempt(attempt: Attempt) -> None:
+    claim = attempt.claim
     connection = Connection.objects.filter(clinic=claim.submission.clinic).first()
     if connection is None:
         submissions.settle_blocked(
@@ -44,51 +79,83 @@ def deliver(submission_id: int) -> None:
         )
         return
     try:
-        body = json.dumps(outbound.order_body(submissions.order_of(claim.submission)))
+        body = _body(claim.submission)
     except outbound.Unmappable as error:
         submissions.settle_rejected(claim, error=str(error))
         return
+    if not submissions.about_to_send(claim, body):
+        return
     try:
-        answer = _submit(claim, connection, body)
+        answer = _submit(attempt, connection, body)
     except client.HeskaError as error:
-        _settle_error(claim, error)
+        _settle_error(claim, connection, error)
         return
     submissions.settle_accepted(claim, answer.receipt)
 
 
-def _submit(claim: submissions.Claim, connection: Connection, body: str) -> outbound.Answer:
-    """One order call; after a 401 one fresh token and one replay (contract, "Heska answers")."""
-    token = _token(tokens.token, connection)
+def _body(submission: Submission) -> str:
+    """What may have arrived goes again as it was; else as the records are today."""
+    if submission.may_have_arrived and submission.sent_body:
+        return submission.sent_body
+    return json.dumps(outbound.order_body(submissions.order_of(submission)))
+
+
+def _submit(attempt: Attempt, connection: Connection, body: str) -> outbound.Answer:
+    """One order call; after a 401 one fresh token and one replay (contract, "Heska answers"). Two
+    order calls and one token call at most."""
+    token = tokens.get(connection, attempt.left)
     try:
-        return _call(claim, token, body)
+        answer = _call(attempt, token, body)
     except client.HeskaError as error:
         if not error.stale_token:
+            _believe(connection)
             raise
-    return _call(claim, _token(tokens.fresh_token, connection), body)
+        tokens.drop(connection, token)
+        if token.fresh:
+            raise _doubt(connection, error) from error
+        answer = _call(attempt, tokens.get(connection, attempt.left), body)
+    _believe(connection)
+    return answer
 
 
-def _token(get: Callable[[Connection], str], connection: Connection) -> str:
-    try:
-        return get(connection)
-    except client.HeskaError as error:
-        # Whatever became of the call for a token: the order itself was surely not sent.
-        error.outcome_unknown = False
-        raise
+def _doubt(connection: Connection, error: client.HeskaError) -> client.HeskaError:
+    """A 401 for a token that this very attempt was given: another would be its second. Heska may
+    not know its own token yet, so the next attempt asks again; two of them in a row are no
+    accident."""
+    Connection.objects.filter(pk=connection.pk).update(token_refusals=F("token_refusals") + 1)
+    connection.refresh_from_db(fields=["token_refusals"])
+    if connection.token_refusals >= 2:
+        return error
+    return client.HeskaError(
+        "Heska does not accept the token that it has just given.",
+        permanent=False,
+        words=error.words,
+    )
 
 
-def _call(claim: submissions.Claim, token: str, body: str) -> outbound.Answer:
+def _believe(connection: Connection) -> None:
+    Connection.objects.filter(pk=connection.pk, token_refusals__gt=0).update(token_refusals=0)
+
+
+def _call(attempt: Attempt, token: tokens.Token, body: str) -> outbound.Answer:
+    claim = attempt.claim
+    if attempt.left() < 1:
+        raise client.HeskaError("Heska's token came too late to send the order.", permanent=False)
     started = time.monotonic()
     status, reply = None, b""
+    attempt.called = True
     try:
         answered, answer = client.submit(
             endpoint(),
-            token=token,
+            token=token.value,
             lab_report_id=claim.submission.request.lab_report_id,
             body=body,
+            seconds=attempt.left(),
         )
+        failpoint("answered")
         status, reply = answered.status, answered.body
     except client.HeskaError as error:
-        status, reply = error.status, error.words.encode()
+        status, reply = error.status, error.reply
         raise
     finally:
         _journal(claim, body, status, reply, time.monotonic() - started)
@@ -123,19 +190,28 @@ def _journal(
     )
 
 
-def _settle_error(claim: submissions.Claim, error: client.HeskaError) -> None:
-    if not error.permanent:
-        submissions.settle_retry(
-            claim,
-            error=str(error),
-            words=error.words,
-            outcome_unknown=error.outcome_unknown,
-            retry_after=error.retry_after,
-        )
-    elif error.set_up:
-        submissions.settle_blocked(claim, error=str(error), words=error.words)
-    else:
+def _settle_error(
+    claim: submissions.Claim, connection: Connection, error: client.HeskaError
+) -> None:
+    if error.set_up:
+
+        def settle() -> None:
+            submissions.settle_blocked(claim, error=str(error), words=error.words)
+
+        if connections.stop(connection, error, settle):
+            return
+        # With credentials that are gone by now; the new ones are tried soon.
+    elif error.permanent:
         submissions.settle_rejected(claim, error=str(error), words=error.words)
+        return
+    submissions.settle_retry(
+        claim,
+        error=str(error),
+        words=error.words,
+        outcome_unknown=error.outcome_unknown,
+        retry_after=error.retry_after,
+        not_sooner=error.not_sooner,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.urls import reverse
 
 from integrations.heska.conf import VENDOR
 from integrations.heska.models import Connection
 from labs.models import Clinic, LabRequest
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
 class Heska:
@@ -18,6 +24,21 @@ class Heska:
         from integrations.heska.tasks import wake
 
         wake(submission_id)
+
+    def wake_all(self, submission_ids: Sequence[int]) -> None:
+        from integrations.heska.tasks import wake_all
+
+        wake_all(submission_ids)
+
+    def resume(self, *, acting_user: User | None, clinic: Clinic) -> None:
+        from integrations.heska.connections import resume
+
+        resume(acting_user=acting_user, clinic=clinic)
+
+    def look_again(self) -> None:
+        from integrations.heska.connections import look_again
+
+        look_again()
 
     def refile(self, message_id: int) -> None:
         from integrations.heska.services import replay

@@ -106,6 +106,9 @@ class RequestedTest(models.Model):
     test_request_id = models.CharField(max_length=24, unique=True)
     state = models.CharField(max_length=10, choices=TestState.choices, default=TestState.REQUESTED)
     refusal = models.TextField(blank=True, help_text="The laboratory's own words")
+    withdrawn = models.BooleanField(
+        default=False, help_text="Taken out of the order before it left: it was run by hand"
+    )
     # Of several runs of this test (a repeat), the one that a person chose to report. The others
     # stay visible, and count in no trend.
     reported_run = models.ForeignKey(

@@ -11,6 +11,7 @@ class SubmissionState(models.TextChoices):
     ACCEPTED = "accepted", "Accepted"
     REJECTED = "rejected", "Rejected"
     UNKNOWN = "unknown", "Outcome unknown"
+    HELD = "held", "Waiting for the set-up"
     NEEDS_ATTENTION = "needs_attention", "Needs attention"
     CANCELLED = "cancelled", "Cancelled"
 
@@ -26,9 +27,16 @@ class Submission(models.Model):
     )
     attempts = models.PositiveIntegerField(default=0)
     first_attempt_at = models.DateTimeField(null=True)
+    # Ends of processes in the middle of it, and faults of our own program.
+    crashes = models.PositiveIntegerField(default=0)
     not_before = models.DateTimeField()
+    woken_at = models.DateTimeField(null=True, help_text="When the sweep last asked a worker")
     lease = models.UUIDField(null=True, help_text="The claim of the worker that is sending it")
     lease_until = models.DateTimeField(null=True)
+    # From the first call of which nobody knows that it failed: then the laboratory may have it.
+    may_have_arrived = models.BooleanField(default=False)
+    # What was sent, so that what is sent again under the same id is the same order.
+    sent_body = models.TextField(blank=True)
     last_error = models.TextField(blank=True, help_text="One sentence for staff")
     provider_words = models.TextField(blank=True, help_text="What the laboratory itself said")
     external_id = models.CharField(max_length=100, blank=True)

@@ -22,7 +22,7 @@ from labs.models import (
     UnmatchedResult,
     UnmatchedState,
 )
-from labs.services import panels, states
+from labs.services import panels, states, submissions
 from labs.services.events import record
 from labs.services.ordering import create_request
 
@@ -74,6 +74,7 @@ def match(
         elif request.cancelled_at is not None:
             raise InvalidInput("That request was cancelled. Choose another one, or a new one.")
         _move(runs, request)
+        _withdraw(runs, request)
         _decide(
             unmatched,
             Action.MATCH,
@@ -113,7 +114,9 @@ def unmatch(
         decision = unmatched.decisions.select_related("patient").get(active=True)
         request = LabRequest.objects.select_for_update(of=("self",)).get(pk=decision.request_id)
         RequestedTest.objects.filter(reported_run__unmatched=unmatched).update(reported_run=None)
+        tests = list(request.tests.filter(runs__unmatched=unmatched).distinct())
         unmatched.runs.update(request=None, requested_test=None, review_state=ReviewState.WAITING)
+        submissions.reinstate(request, [test for test in tests if not test.runs.exists()])
         decision.active = False
         decision.save(update_fields=["active"])
         _decide(
@@ -247,6 +250,21 @@ def _move(runs: list[TestRun], request: LabRequest) -> None:
         run.requested_test = next((test for test in tests if test.panel == panel), None)
         run.review_state = ReviewState.WAITING
         run.save(update_fields=["request", "requested_test", "review_state"])
+
+
+def _withdraw(runs: list[TestRun], request: LabRequest) -> None:
+    """What was run by hand need not be ordered any more; what the laboratory has already is to be
+    removed at the analyzer, and the request's page says which."""
+    tests = [run.requested_test for run in runs if run.requested_test is not None]
+    if request.retrospective or not tests:
+        return
+    taken_out = submissions.withdraw(request, tests)
+    record(
+        "request.withdrawn" if taken_out else "request.not_withdrawn",
+        clinic=request.clinic,
+        request=request,
+        tests=[test.panel.code for test in tests],
+    )
 
 
 def _decide(

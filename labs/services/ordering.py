@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from labs import roles, vendors
+from labs import clock, roles, vendors
 from labs.errors import InvalidInput
 from labs.models import (
     Analyzer,
@@ -77,12 +77,13 @@ def place_request(
             priority=priority,
             collection=collection,
         )
-        vendor = vendors.default()
+        vendor, at = vendors.default(), clock.now()
         submission = Submission.objects.create(
             clinic=clinic,
             request=request,
             vendor=vendor.name,
-            not_before=timezone.now(),
+            not_before=at,
+            woken_at=at,
         )
         record(
             "request.placed",
@@ -156,9 +157,10 @@ def _require_analyzers(patient: Patient, panels: Sequence[Panel]) -> None:
         )
 
 
-def cancel_request(*, acting_user: User | None, request: LabRequest, reason: str) -> None:
-    """Cancel here. There is no way to cancel at the laboratory: what was already accepted must be
-    removed at the analyzer, and a result that comes all the same is held for a person.
+def cancel_request(*, acting_user: User | None, request: LabRequest, reason: str) -> str:
+    """Cancel here, also while it is being sent. There is no way to cancel at the laboratory: what
+    it has, or may have, must be removed at the analyzer, and a result that comes all the same is
+    held for a person. Returns which of it holds, in a sentence for staff.
 
     Raises InvalidInput where results are already there, NotAllowed.
     """
@@ -167,18 +169,15 @@ def cancel_request(*, acting_user: User | None, request: LabRequest, reason: str
         # The head row's lock: a result that is being filed at this moment is seen, or sees this.
         now = submissions.locked(request.pk)
         if now.cancelled_at is not None:
-            return
+            return "It was cancelled already."
         if now.runs.exists():
             raise InvalidInput("Results have already come; this request can't be cancelled.")
-        Submission.objects.filter(
-            request=now,
-            state__in=[
-                SubmissionState.QUEUED,
-                SubmissionState.UNKNOWN,
-                SubmissionState.REJECTED,
-                SubmissionState.NEEDS_ATTENTION,
-            ],
-        ).update(state=SubmissionState.CANCELLED)
+        # Of an order that is being claimed at this moment one of us waits for the other. What is
+        # under way is settled by its worker, which finds `cancelled_at`.
+        Submission.objects.filter(request=now, state__in=submissions.WAITING).update(
+            state=SubmissionState.CANCELLED
+        )
+        there = submissions.may_be_there(now)
         now.cancelled_at = timezone.now()
         now.cancelled_reason = reason[:200]
         now.save(update_fields=["cancelled_at", "cancelled_reason"])
@@ -187,6 +186,10 @@ def cancel_request(*, acting_user: User | None, request: LabRequest, reason: str
             clinic=now.clinic,
             acting_user=acting_user,
             request=now,
+            may_be_at_the_laboratory=there,
         )
         states.refresh(now)
     request.refresh_from_db()
+    if there:
+        return "Cancelled here. The laboratory has the order: remove it at the analyzer too."
+    return "Cancelled. The order had not left, so there is nothing to remove at the analyzer."

@@ -27,6 +27,7 @@ SENDING_STATES = {
     SubmissionState.QUEUED: RequestState.QUEUED,
     SubmissionState.SENDING: RequestState.QUEUED,
     SubmissionState.UNKNOWN: RequestState.SENT,
+    SubmissionState.HELD: RequestState.NEEDS_ATTENTION,
     SubmissionState.ACCEPTED: RequestState.ACCEPTED,
     SubmissionState.REJECTED: RequestState.NEEDS_ATTENTION,
     SubmissionState.NEEDS_ATTENTION: RequestState.NEEDS_ATTENTION,
@@ -150,11 +151,15 @@ def refresh(
         if reached != test.state:
             test.state = reached
             quick.update(test, "state")
+    # An order from which tests were taken out, because they were run by hand, is as far as the
+    # rest of it: their results say nothing of whether it was sent.
+    out = {test.pk for test in tests if test.withdrawn}
+    out = set() if len(out) == len(tests) else out
     state = derive(
-        tests=[test.state for test in tests],
+        tests=[test.state for test in tests if test.pk not in out],
         submission=held.submission,
         cancelled=request.cancelled_at is not None,
-        runs=[status for _, status, _ in runs],
+        runs=[status for test_pk, status, _ in runs if test_pk not in out],
     )
     if state != request.state:
         record("request.state", clinic=request.clinic, request=request, to=state)

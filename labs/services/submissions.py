@@ -6,19 +6,20 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
-from labs import roles, vendors
+from labs import clock, roles, vendors
 from labs.errors import InvalidInput
-from labs.models import LabRequest, RequestedTest, Submission, SubmissionState, TestState
+from labs.failpoints import failpoint
+from labs.models import Clinic, LabRequest, RequestedTest, Submission, SubmissionState, TestState
 from labs.order import Order, OrderedTest, Receipt
 from labs.services import states
 from labs.services.events import record
@@ -30,49 +31,81 @@ log = logging.getLogger(__name__)
 
 # An attempt (token, order, one replay) ends by 50 s; the lease outlives the 90 s task limit.
 LEASE = timedelta(seconds=120)
-# When the n-th attempt comes, counted from the first one.
+# When attempts come, counted from the first one; the last of them ends it.
 SCHEDULE = [
     timedelta(seconds=seconds)
     for seconds in (0, 5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400)
 ]
-SWEEP_BATCH = 200
+SHORTEST_WAIT = timedelta(seconds=5)
+LONGEST_JITTER = timedelta(minutes=5)
+# A laboratory that asks for a second's patience again and again is asked this often at most, once
+# it has been asked more often than the schedule would.
+IMPORTUNED = timedelta(minutes=10)
+MAX_CRASHES = 5
+SWEEP_BATCH = 2000
+# A row that is due is woken again after this time: a worker may have it in its queue.
+WOKEN = timedelta(seconds=25)
+# Nothing of these is under way: a person or the schedule sends them next.
+WAITING = [
+    SubmissionState.QUEUED,
+    SubmissionState.UNKNOWN,
+    SubmissionState.HELD,
+    SubmissionState.REJECTED,
+    SubmissionState.NEEDS_ATTENTION,
+]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """`was_unknown`: an earlier attempt may have arrived, so that one which surely did not changes
-    nothing about that."""
+    """`elapsed`: from the first attempt to this one."""
 
     submission: Submission
     lease: uuid.UUID
-    was_unknown: bool = False
+    elapsed: timedelta = timedelta(0)
 
 
 def claim(submission_id: int) -> Claim | None:
     """Take that row for sending, or None where it is not due or somebody else has it. The attempt
     is counted and committed before the call, so that an order which kills its worker is not sent
     for ever."""
-    now = timezone.now()
+    now = clock.now()
     lease = uuid.uuid4()
-    due = Submission.objects.due(now).filter(pk=submission_id)
-    state = due.values_list("state", flat=True).first()
-    changed = due.filter(state=state).update(
-        state=SubmissionState.SENDING,
-        attempts=F("attempts") + 1,
-        first_attempt_at=Coalesce("first_attempt_at", now),
-        lease=lease,
-        lease_until=now + LEASE,
+    changed = (
+        Submission.objects.due(now)
+        .filter(pk=submission_id)
+        .update(
+            state=SubmissionState.SENDING,
+            attempts=F("attempts") + 1,
+            first_attempt_at=Coalesce("first_attempt_at", now),
+            lease=lease,
+            lease_until=now + LEASE,
+        )
     )
     if changed != 1:
         return None
     submission = Submission.objects.select_related(
         "clinic", "request__clinic", "request__patient__owner", "request__requested_by"
     ).get(pk=submission_id)
-    return Claim(
-        submission=submission,
-        lease=lease,
-        was_unknown=state == SubmissionState.UNKNOWN,
+    if submission.lease != lease or not (submission.lease_until and submission.first_attempt_at):
+        return None  # frozen for so long between the two statements that it was taken away again
+    elapsed = submission.lease_until - LEASE - submission.first_attempt_at
+    return Claim(submission=submission, lease=lease, elapsed=elapsed)
+
+
+def about_to_send(claim: Claim, body: str) -> bool:
+    """Keep what is going to be sent. False where it must not be: a person has cancelled it, or
+    the claim was lost.
+
+    What may have arrived is sent again as it was (`Submission.sent_body`); a laboratory that gets
+    another body under the same id has two orders, or refuses the second.
+    """
+    held = Submission.objects.filter(
+        pk=claim.submission.pk, state=SubmissionState.SENDING, lease=claim.lease
     )
+    if held.filter(request__cancelled_at=None).update(sent_body=body):
+        return True
+    _settle(claim, SubmissionState.CANCELLED)
+    return False
 
 
 def order_of(submission: Submission) -> Order:
@@ -112,7 +145,7 @@ def order_of(submission: Submission) -> Order:
                 analyzer_model=test.panel.analyzer_model,
                 specimen_type=test.panel.specimen_type,
             )
-            for test in request.tests.select_related("panel")
+            for test in request.tests.filter(withdrawn=False).select_related("panel")
         ),
     )
 
@@ -133,19 +166,31 @@ def settle_accepted(claim: Claim, receipt: Receipt) -> bool:
         claim,
         SubmissionState.ACCEPTED,
         error=receipt.note,
-        external_id=receipt.external_id,
+        change={
+            "external_id": receipt.external_id or claim.submission.external_id,
+            "accepted_at": clock.now(),
+            "may_have_arrived": True,
+            "sent_body": "",
+        },
         also=refuse_tests,
     )
 
 
 def settle_rejected(claim: Claim, *, error: str, words: str = "") -> bool:
-    """The laboratory refuses the order as it stands; sending it again would change nothing."""
-    return _settle(claim, SubmissionState.REJECTED, error=error, words=words)
+    """The laboratory refuses the order as it stands; sending it again would change nothing. It does
+    not have it, so that a corrected one may follow under the same id."""
+    return _settle(
+        claim,
+        SubmissionState.REJECTED,
+        error=error,
+        words=words,
+        change={"may_have_arrived": False, "sent_body": ""},
+    )
 
 
 def settle_blocked(claim: Claim, *, error: str, words: str = "") -> bool:
-    """Nothing can be sent until a person has mended the set-up (credentials, address)."""
-    return _settle(claim, SubmissionState.NEEDS_ATTENTION, error=error, words=words)
+    """Nothing can be sent until the set-up was mended (credentials, address): `release`."""
+    return _settle(claim, SubmissionState.HELD, error=error, words=words)
 
 
 def settle_retry(
@@ -155,28 +200,53 @@ def settle_retry(
     words: str = "",
     outcome_unknown: bool,
     retry_after: timedelta | None = None,
+    not_sooner: timedelta = timedelta(0),
+    crashed: bool = False,
 ) -> bool:
     """A passing fault: due again by the schedule, the laboratory's own wish first. The same id is
-    sent again, never a new one, because it may have arrived (`outcome_unknown`)."""
+    sent again, never a new one, because it may have arrived (`outcome_unknown`). `crashed`: the
+    fault was ours, and an order with which it happens again and again is given up."""
     submission = claim.submission
-    if submission.attempts >= len(SCHEDULE):
-        return _settle(claim, SubmissionState.NEEDS_ATTENTION, error=error, words=words)
-    unknown = outcome_unknown or claim.was_unknown
+    unknown = outcome_unknown or submission.may_have_arrived
+    crashes = submission.crashes + crashed
     state = SubmissionState.UNKNOWN if unknown else SubmissionState.QUEUED
+    if claim.elapsed >= SCHEDULE[-1]:
+        state = SubmissionState.NEEDS_ATTENTION
+    elif crashes >= MAX_CRASHES:
+        state = SubmissionState.NEEDS_ATTENTION
+        error = (
+            f"This order could not be sent: our own program failed {crashes} times with it. "
+            "Tell the operator, and run the tests at the analyzer by hand meanwhile."
+        )
     return _settle(
         claim,
         state,
         error=error,
         words=words,
-        wait=retry_after or next_wait(submission.attempts),
+        change={
+            "may_have_arrived": unknown,
+            "crashes": crashes,
+            "not_before": clock.now() + max(_wait(claim, retry_after), not_sooner),
+        },
     )
 
 
-def next_wait(attempts: int) -> timedelta:
-    """From the attempt that just failed to the next one, with 10 % jitter so that many orders that
-    failed together do not come back together."""
-    step = SCHEDULE[attempts] - SCHEDULE[attempts - 1]
-    return step * random.uniform(0.9, 1.1)  # noqa: S311 - jitter is no secret
+def _wait(claim: Claim, retry_after: timedelta | None) -> timedelta:
+    if retry_after is not None:
+        often = claim.submission.attempts > len(SCHEDULE)
+        return max(retry_after, IMPORTUNED) if often else retry_after
+    first = claim.submission.first_attempt_at
+    return next_wait(claim.elapsed, clock.read() - first if first else claim.elapsed)
+
+
+def next_wait(claimed: timedelta, now: timedelta) -> timedelta:
+    """From `now` to the next moment of the schedule after `claimed`, when the attempt that just
+    failed began; both counted from the first attempt. Up to 10 % of the step later, so that many
+    orders that failed together do not come back together."""
+    step = min(bisect_right(SCHEDULE, claimed), len(SCHEDULE) - 1)
+    length = SCHEDULE[step] - SCHEDULE[step - 1]
+    jitter = min(length / 10, LONGEST_JITTER) * random.random()  # noqa: S311 - jitter is no secret
+    return max(SCHEDULE[step] - now, SHORTEST_WAIT) + jitter
 
 
 def _settle(
@@ -185,13 +255,13 @@ def _settle(
     *,
     error: str = "",
     words: str = "",
-    external_id: str = "",
-    wait: timedelta = timedelta(0),
+    change: dict[str, Any] | None = None,
     also: Callable[[Submission], None] | None = None,
 ) -> bool:
     """Write the outcome, if the claim still stands. A worker that was frozen past its lease loses
     here and changes nothing: false."""
     submission = claim.submission
+    failpoint("settling")
     with transaction.atomic():
         # Results may come, and a person may cancel, while the call is under way: the head row's
         # lock, and what stands in it now.
@@ -204,11 +274,9 @@ def _settle(
             state=state,
             last_error=error,
             provider_words=words,
-            external_id=external_id or submission.external_id,
-            accepted_at=timezone.now() if state == SubmissionState.ACCEPTED else None,
-            not_before=timezone.now() + wait,
             lease=None,
             lease_until=None,
+            **(change or {}),
         )
         if changed != 1:
             return False
@@ -238,34 +306,19 @@ def locked(request_id: int) -> LabRequest:
 
 
 def resubmit(*, acting_user: User | None, submission: Submission) -> None:
-    """Queue an order that needs attention once more, under the same id; its schedule starts anew.
+    """Send an order now that waits, for its next attempt or for a person, under the same id; its
+    schedule starts anew. One that waits for the set-up takes all that wait with it along.
 
-    Raises InvalidInput where it is not waiting for a person, NotAllowed.
+    Raises InvalidInput where it is not waiting or is being sent at this moment, NotAllowed.
     """
     roles.require(acting_user, submission.clinic, "order")
     vendor = vendors.get(submission.vendor)
+    if Submission.objects.filter(pk=submission.pk, state=SubmissionState.HELD).exists():
+        vendor.resume(acting_user=acting_user, clinic=submission.clinic)
+        return
     with transaction.atomic():
         request = locked(submission.request_id)
-        changed = Submission.objects.filter(
-            state__in=[
-                SubmissionState.REJECTED,
-                SubmissionState.NEEDS_ATTENTION,
-                SubmissionState.QUEUED,
-                SubmissionState.UNKNOWN,
-            ],
-            pk=submission.pk,
-            request__cancelled_at=None,
-        ).update(
-            # An order that may have arrived is still one that may have arrived.
-            state=Case(
-                When(state=SubmissionState.UNKNOWN, then=Value(SubmissionState.UNKNOWN)),
-                default=Value(SubmissionState.QUEUED),
-            ),
-            attempts=0,
-            first_attempt_at=None,
-            not_before=timezone.now(),
-        )
-        if changed != 1:
+        if not _queue_again(submission, WAITING):
             raise InvalidInput("This order is not waiting to be sent.")
         record(
             "submission.resubmitted",
@@ -277,25 +330,154 @@ def resubmit(*, acting_user: User | None, submission: Submission) -> None:
         transaction.on_commit(lambda: vendor.wake(submission.pk))
 
 
-def sweep() -> int:
+def _queue_again(submission: Submission, waiting: Iterable[str]) -> bool:
+    """With the request locked."""
+    now = clock.now()
+    return bool(
+        Submission.objects.filter(
+            pk=submission.pk, state__in=list(waiting), request__cancelled_at=None
+        ).update(
+            # An order that may have arrived is still one that may have arrived.
+            state=Case(
+                When(may_have_arrived=True, then=Value(SubmissionState.UNKNOWN)),
+                default=Value(SubmissionState.QUEUED),
+            ),
+            attempts=0,
+            crashes=0,
+            first_attempt_at=None,
+            not_before=now,
+            woken_at=now,
+        )
+    )
+
+
+def hold(*, clinic: Clinic, vendor: str, error: str, words: str = "") -> int:
+    """Stop a clinic's queue: what waits for its next attempt waits for `release` instead, and says
+    why. What is being sent at this moment will find out by itself. Returns how many. In the
+    caller's transaction, which excludes `release`."""
+    waiting = Submission.objects.filter(
+        clinic=clinic, vendor=vendor, state__in=[SubmissionState.QUEUED, SubmissionState.UNKNOWN]
+    )
+    held = 0
+    for submission in waiting.order_by("request"):
+        request = locked(submission.request_id)
+        changed = waiting.filter(pk=submission.pk).update(
+            state=SubmissionState.HELD, last_error=error, provider_words=words
+        )
+        if changed:
+            held += 1
+            record("submission.held", clinic=clinic, source=vendor, request=request, error=error)
+            states.refresh(request)
+    return held
+
+
+def release(*, clinic: Clinic, vendor: str) -> int:
+    """Let what `hold` and `settle_blocked` stopped go again, each with a schedule that starts anew.
+    Returns how many. In the caller's transaction."""
+    held = Submission.objects.filter(clinic=clinic, vendor=vendor, state=SubmissionState.HELD)
+    released = []
+    for submission in held.order_by("request"):
+        request = locked(submission.request_id)
+        if _queue_again(submission, [SubmissionState.HELD]):
+            released.append(submission.pk)
+            record("submission.released", clinic=clinic, request=request)
+            states.refresh(request)
+    if released:
+        transaction.on_commit(lambda: vendors.get(vendor).wake_all(released))
+    return len(released)
+
+
+def withdraw(request: LabRequest, tests: Iterable[RequestedTest]) -> bool:
+    """Take tests that were run by hand out of an order that has not left; where none is left,
+    nothing is sent. False where it has left, or may have: then they are still to be removed at the
+    analyzer. The caller has the request locked.
+
+    Against a worker that claims it at this moment: both change the submission's row, so one of them
+    waits for the other's commit and then finds what it decided; and the order's body is made after
+    the claim.
+    """
+    waiting = Submission.objects.filter(request=request, state__in=WAITING, may_have_arrived=False)
+    if not waiting.update(not_before=F("not_before")):
+        return False
+    keys = [test.pk for test in tests]
+    RequestedTest.objects.filter(pk__in=keys).update(withdrawn=True)
+    left = request.tests.filter(withdrawn=False).exclude(state=TestState.REFUSED)
+    if not left.exists():
+        waiting.update(state=SubmissionState.CANCELLED, last_error="", provider_words="")
+    return True
+
+
+def reinstate(request: LabRequest, tests: Iterable[RequestedTest]) -> None:
+    """The match was taken back: what was withdrawn for it is ordered after all, if the order still
+    has not left. The caller has the request locked."""
+    keys = [test.pk for test in tests if test.withdrawn]
+    if not keys or request.cancelled_at is not None:
+        return
+    not_left = Submission.objects.filter(
+        request=request,
+        state__in=[*WAITING, SubmissionState.CANCELLED],
+        may_have_arrived=False,
+    )
+    if not not_left.update(not_before=F("not_before")):
+        return
+    RequestedTest.objects.filter(pk__in=keys).update(withdrawn=False)
+    submission = not_left.filter(state=SubmissionState.CANCELLED).first()
+    if submission is not None:
+        _queue_again(submission, [SubmissionState.CANCELLED])
+        vendor = vendors.get(submission.vendor)
+        transaction.on_commit(lambda: vendor.wake(submission.pk))
+
+
+def may_be_there(request: LabRequest) -> bool:
+    """Whether the laboratory has this order, or may have it: then cancelling here is not enough."""
+    return Submission.objects.filter(
+        Q(may_have_arrived=True) | Q(state=SubmissionState.SENDING), request=request
+    ).exists()
+
+
+def sweep(*, hurry: bool = False) -> int:
     """Free expired leases and wake a worker for everything due; the broker may have lost any of it.
     Returns how many were woken. An expired lease is an unknown outcome: the call may have got
-    through before the worker died."""
-    now = timezone.now()
-    for submission in Submission.objects.lease_expired(now)[:SWEEP_BATCH]:
-        dead = Claim(submission=submission, lease=submission.lease or uuid.UUID(int=0))
+    through before the worker died. `hurry`: also what was woken a moment ago."""
+    for vendor in vendors.all_of_them():
+        vendor.look_again()
+    for submission in Submission.objects.lease_expired()[:SWEEP_BATCH]:
         try:
             settle_retry(
-                dead,
+                _claim_of_the_dead(submission),
                 error="The worker that was sending this order stopped.",
                 outcome_unknown=True,
+                crashed=True,
             )
         except Exception:
             # One order that cannot be settled must not keep the others waiting.
             log.exception("Freeing submission %s failed", submission.pk)
-    due = list(
-        Submission.objects.due(now).order_by("not_before").values_list("pk", "vendor")[:SWEEP_BATCH]
-    )
-    for pk, vendor in due:
-        vendors.get(vendor).wake(pk)
+    return wake_due(hurry=hurry)
+
+
+def wake_due(*, hurry: bool = False) -> int:
+    """Wake a worker for what is due, each at most once in WOKEN: workers may have it in their
+    queue, and a queue that grows faster than it is worked off never ends. Returns how many."""
+    now = clock.now()
+    rows = Submission.objects.due(now)
+    if not hurry:
+        rows = rows.filter(
+            Q(woken_at=None) | Q(woken_at__lt=F("not_before")) | Q(woken_at__lt=now - WOKEN)
+        )
+    due = list(rows.order_by("not_before").values_list("pk", "vendor")[:SWEEP_BATCH])
+    if not due:
+        return 0
+    Submission.objects.filter(pk__in=[pk for pk, _ in due]).update(woken_at=now)
+    for name in dict.fromkeys(name for _, name in due):
+        vendors.get(name).wake_all([pk for pk, vendor in due if vendor == name])
     return len(due)
+
+
+def _claim_of_the_dead(submission: Submission) -> Claim:
+    claimed: datetime | None = submission.lease_until and submission.lease_until - LEASE
+    first = submission.first_attempt_at
+    return Claim(
+        submission=submission,
+        lease=submission.lease or uuid.UUID(int=0),
+        elapsed=claimed - first if claimed and first else timedelta(0),
+    )

@@ -130,23 +130,24 @@ def test_token_and_secret_are_encrypted_at_rest(submission):
 
 def test_a_401_is_answered_by_one_fresh_token_and_one_replay(submission, fake_heska):
     fake_heska.on("/oauth/token", (200, TOKEN, {}), (200, TOKEN | {"access_token": "jwt-2"}, {}))
+    deliver(make_request(submission.request.patient).submission)  # the token is there now
     fake_heska.on("/labreports", (401, {"message": "Access token is missing."}, {}), (200, b"", {}))
     assert deliver(submission) == "accepted"
-    calls = fake_heska.to("/labreports")
+    calls = fake_heska.to("/labreports")[1:]
     assert [call.headers["Authorization"] for call in calls] == ["Bearer jwt-1", "Bearer jwt-2"]
     assert len({call.body for call in calls}) == 1
     assert len(fake_heska.to("/oauth/token")) == 2
+    assert submission.attempts == 1
 
 
-def test_a_second_401_needs_attention(submission, fake_heska):
-    fake_heska.on("/labreports", (401, {"message": "Access token is missing."}, {}))
-    assert deliver(submission) == "needs_attention"
-    assert len(fake_heska.to("/labreports")) == 2
-    assert submission.request.state == "needs_attention"
-    assert "client id and secret" in submission.last_error
+def test_a_token_that_was_just_given_is_not_asked_for_twice_in_one_attempt(submission, fake_heska):
+    fake_heska.on("/labreports", (401, {"message": "Access token is missing."}, {}), (200, b"", {}))
+    assert deliver(submission) == "queued"
+    assert len(fake_heska.calls) == 2
     assert submission.provider_words == "Access token is missing."
-    assert deliver(submission) == "needs_attention"
-    assert len(fake_heska.to("/labreports")) == 2
+    assert deliver(submission) == "accepted"
+    assert len(fake_heska.to("/oauth/token")) == len(fake_heska.to("/labreports")) == 2
+    assert Connection.objects.get().token_refusals == 0
 
 
 def test_409_is_accepted(submission, fake_heska):
@@ -172,7 +173,10 @@ def test_a_species_without_a_code_is_not_sent(connected, fake_heska):
 
 
 def test_a_clinic_that_is_not_connected(fake_heska):
-    assert deliver(make_request().submission) == "needs_attention"
+    submission = make_request().submission
+    assert deliver(submission) == "held"
+    assert submission.request.state == "needs_attention"
+    assert "not connected" in submission.last_error
     assert not fake_heska.calls
 
 
@@ -205,20 +209,53 @@ def test_once_unknown_it_stays_so_until_heska_answers(submission, fake_heska):
     assert deliver(submission) == "unknown"
 
 
+WANTED = [5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400]
+
+
+def later(submission, seconds):
+    """As if so many seconds had passed since the first attempt."""
+    Submission.objects.filter(pk=submission.pk).update(
+        first_attempt_at=timezone.now() - timedelta(seconds=seconds)
+    )
+
+
 def test_the_schedule_of_retries(submission, fake_heska):
     fake_heska.on("/labreports", BUSY)
-    total = 0.0
-    wanted = [5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400]
-    for number, moment in enumerate(wanted, start=1):
-        before = timezone.now()
+    for number, (moment, wanted) in enumerate(zip([0, *WANTED], WANTED, strict=False), start=1):
+        if moment:
+            later(submission, moment)
         assert deliver(submission) == "unknown"
         assert submission.attempts == number
-        total += (submission.not_before - before).total_seconds()
-        assert moment * 0.89 - 2 < total < moment * 1.11 + 2
+        after = (submission.not_before - submission.first_attempt_at).total_seconds()
+        assert wanted <= after < wanted + min((wanted - moment) / 10, 300) + 6
         assert deliver(submission, now=False) == "unknown"  # not due, nothing happens
         assert submission.attempts == number
+    later(submission, 86_400)
     assert deliver(submission) == "needs_attention"
+    assert submission.request.state == "needs_attention"
     assert len(fake_heska.to("/labreports")) == 11
+
+
+def test_an_attempt_that_took_long_moves_nothing_but_itself():
+    second = timedelta(seconds=1)
+    # The first took 29 s, so that the second is late; the third is where it belongs.
+    assert 5 * second <= submissions.next_wait(0 * second, 29 * second) < 6 * second
+    assert 86 * second <= submissions.next_wait(34 * second, 34 * second) < 96 * second
+    # Nothing ran for two hours; then the schedule goes on from there.
+    assert submissions.next_wait(7200 * second, 7200 * second) >= 7200 * second
+
+
+def test_a_laboratory_that_says_a_second_again_and_again_does_not_use_the_schedule_up(
+    submission, fake_heska
+):
+    fake_heska.on("/labreports", (429, b"", {"Retry-After": "1"}))
+    for _ in range(11):
+        assert deliver(submission) == "queued"
+        assert submission.not_before - timezone.now() <= timedelta(seconds=1)
+    assert deliver(submission) == "queued"
+    assert submission.not_before - timezone.now() > timedelta(seconds=590)
+    later(submission, 86_400)
+    assert deliver(submission) == "needs_attention"
 
 
 def test_retry_after_wins_over_the_schedule(submission, fake_heska):

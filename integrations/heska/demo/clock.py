@@ -10,7 +10,11 @@ from unittest import mock
 
 @contextmanager
 def clock(moment: datetime) -> Iterator[datetime]:
-    """Within, `django.utils.timezone.now()` is that moment, so every row is dated as if it had been
-    made then. For a command of one thread only."""
-    with mock.patch("django.utils.timezone.now", lambda: moment):
+    """Within, `django.utils.timezone.now()` and the time of record are that moment, so every row is
+    dated as if it had been made then. For a command of one thread only."""
+    with (
+        mock.patch("django.utils.timezone.now", lambda: moment),
+        mock.patch("labs.clock.now", lambda: moment),
+        mock.patch("labs.clock.read", lambda: moment),
+    ):
         yield moment

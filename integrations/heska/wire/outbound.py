@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +20,10 @@ SUBSCRIPTION_HEADER = "Ocp-Apim-Subscription-Key"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 DEFAULT_TOKEN_SECONDS = 600
 MAX_TOKEN_SECONDS = 24 * 60 * 60
+MAX_WORDS = 500
+# In a receipt that is no JSON, the id that it names.
+NAMED = re.compile(rb'"lab_?report_?id"\s*:\s*"([^"]{1,100})"', re.IGNORECASE)
+REFUSALS = {"rejected", "refused", "declined", "failed", "error", "invalid"}
 WORDS = ("Message", "ErrorMessage", "detail", "error_description", "title", "error")
 
 
@@ -44,29 +49,33 @@ def token_body(encoding: str, client_id: str, client_secret: str) -> tuple[str, 
 
 
 def read_token(body: bytes, now: float) -> tuple[str, float] | None:
-    """The bearer token and the time (seconds since the epoch) at which it ends: `expires_in`, else
-    the JWT's `exp`, else ten minutes. None where there is no token in it."""
+    """The bearer token and for how many seconds it holds: `expires_in`, else the JWT's own times,
+    else ten minutes. None where there is no token in it. `now`: seconds since the epoch."""
     reader = _object(body)
     if reader is None:
         return None
     token = reader.text("access_token")
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         return None
-    seconds = reader.number("expires_in")
-    ends = _jwt_expiry(token) if seconds is None else now + seconds
-    if ends is None:
-        ends = now + DEFAULT_TOKEN_SECONDS
+    told = reader.number("expires_in")
+    seconds = _jwt_seconds(token, now) if told is None else float(told)
     # A far date is no reason to believe in a token for years, and one that no clock holds breaks.
-    return token, min(max(ends, now), now + MAX_TOKEN_SECONDS)
+    return token, min(max(seconds, 0.0), float(MAX_TOKEN_SECONDS))
 
 
-def _jwt_expiry(token: str) -> float | None:
+def _jwt_seconds(token: str, now: float) -> float:
+    """From `iat` to `exp` by its issuer's clock, which may be a day off ours; without `iat` by
+    ours. What gives no time to come says nothing."""
     try:
         _, payload, _ = token.split(".")
         claims = strict.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return float(claims["exp"])
-    except (ValueError, KeyError, TypeError, binascii.Error, strict.NotJson, strict.Ambiguous):
-        return None
+        seconds = float(claims["exp"]) - float(claims.get("iat", now))
+    except (
+        *(ValueError, KeyError, TypeError, AttributeError),
+        *(binascii.Error, strict.NotJson, strict.Ambiguous),
+    ):
+        return DEFAULT_TOKEN_SECONDS
+    return seconds if seconds > 0 else DEFAULT_TOKEN_SECONDS
 
 
 def order_body(order: Order) -> dict[str, Any]:
@@ -122,32 +131,48 @@ def order_body(order: Order) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A 2xx. `names_another`: it speaks of an order that is not the one sent."""
+    """A 2xx. `refused`: it says no all the same; `status`: the error that is wrapped in it."""
 
     receipt: Receipt
-    names_another: bool = False
+    refused: bool = False
+    status: int = 0
 
 
-def read_answer(body: bytes, lab_report_id: str) -> Answer:
+def read_answer(body: bytes) -> Answer:
     """An empty or unreadable body is an acceptance all the same, with a note."""
     if not body.strip():
         return Answer(receipt=Receipt())
     reader = _object(body)
     if reader is None:
         return Answer(receipt=Receipt(note="Accepted, but the receipt was not understood."))
-    named = reader.text("LabReportId")
     tests = tuple(
         TestOutcome(
             test_request_id=test.text("TestRequestId"),
-            accepted=test.text("Status").casefold() != "rejected",
-            words=test.text("Message") or test.text("Code"),
+            accepted=test.text("Status").casefold() not in REFUSALS,
+            words=(test.text("Message") or test.text("Code"))[:MAX_WORDS],
         )
         for test in reader.children("Tests")
     )
+    said = reader.text("Status").casefold()
+    status = reader.number("statusCode") or reader.number("HttpStatusCode") or 0
+    if said.isascii() and said.isdecimal() and len(said) == 3:
+        status = int(said)
+    refused = said in REFUSALS or reader.literal("isSuccess") == ("false", False)
     return Answer(
         receipt=Receipt(external_id=reader.text("HeskaReportId")[:100], tests=tests),
-        names_another=bool(named) and named != lab_report_id,
+        refused=refused,
+        status=status if 400 <= status < 600 else 0,
     )
+
+
+def names_another(body: bytes, lab_report_id: str) -> bool:
+    """It speaks of an order that is not the one sent, be it readable or not."""
+    reader = _object(body)
+    if reader is not None:
+        named = [reader.text("LabReportId")]
+    else:
+        named = [text.decode("utf-8", "replace") for text in NAMED.findall(body)]
+    return any(name and name.casefold() != lab_report_id.casefold() for name in named)
 
 
 def error_words(body: bytes) -> str:
@@ -159,11 +184,11 @@ def error_words(body: bytes) -> str:
     try:
         value = strict.loads(body)
     except (strict.NotJson, strict.Ambiguous):
-        return strict.safe(text)[:500]
+        return strict.safe(text)[:MAX_WORDS]
     if isinstance(value, str):
-        return strict.safe(value)[:500]
+        return strict.safe(value)[:MAX_WORDS]
     if not isinstance(value, dict):
-        return strict.safe(text)[:500]
+        return strict.safe(text)[:MAX_WORDS]
     wrapped = value.get("value")
     reader = Reader(wrapped if isinstance(wrapped, dict) else value, "", Account())
     said = next(
@@ -178,7 +203,7 @@ def error_words(body: bytes) -> str:
         ]
         said = " ".join(part for part in (said, *fields) if part)
     # Nothing that we know of: better all of it than a refusal without a word.
-    return strict.safe(said or text)[:500]
+    return strict.safe(said or text)[:MAX_WORDS]
 
 
 def is_html(body: bytes) -> bool:

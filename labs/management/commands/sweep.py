@@ -13,7 +13,7 @@ class Command(base.LabCommand):
     )
 
     def run(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"woken": submissions.sweep(), "refiled": journal.sweep()}
+        return {"woken": submissions.sweep(hurry=True), "refiled": journal.sweep()}
 
     def text(self, answer: dict[str, Any]) -> str:
         return "{woken} orders are due, {refiled} stored messages were taken up.".format(**answer)

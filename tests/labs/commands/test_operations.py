@@ -99,7 +99,7 @@ def test_sweep_wakes_what_is_due_and_takes_up_what_was_not_filed(
     vendor = vendors.default()
     woken: list[int] = []
     refiled: list[int] = []
-    monkeypatch.setattr(vendor, "wake", woken.append)
+    monkeypatch.setattr(vendor, "wake_all", woken.extend)
     monkeypatch.setattr(vendor, "refile", refiled.append)
     request = make_request()
     message = make_message(request.clinic)

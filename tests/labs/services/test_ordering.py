@@ -77,9 +77,13 @@ def test_with_the_broker_down_the_order_stands(monkeypatch, error):
     request = place(make_patient())
     assert Submission.objects.get(request=request).state == "queued"
     woken = []
-    monkeypatch.setattr(vendors.get("heska"), "wake", woken.append, raising=False)
+    monkeypatch.setattr(vendors.get("heska"), "wake_all", woken.extend, raising=False)
+    assert submissions.sweep() == 0  # a worker may still come for it
+    Submission.objects.update(woken_at=timezone.now() - submissions.WOKEN)
     assert submissions.sweep() == 1
+    assert submissions.sweep() == 0
     assert woken == [request.submission.pk]
+    assert submissions.sweep(hurry=True) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -186,11 +190,30 @@ def test_of_many_workers_at_once_one_has_the_claim():
 @pytest.mark.django_db
 def test_an_order_that_kills_its_worker_is_not_sent_for_ever():
     submission = make_request().submission
-    for attempt in range(1, 12):
+    for attempt in range(1, 6):
         Submission.objects.update(not_before=timezone.now())
         assert submissions.claim(submission.pk) is not None
         Submission.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
         submissions.sweep()
         submission.refresh_from_db()
-        assert submission.attempts == attempt
-        assert submission.state == ("unknown" if attempt < 11 else "needs_attention")
+        assert (submission.attempts, submission.crashes) == (attempt, attempt)
+        assert submission.state == ("unknown" if attempt < 5 else "needs_attention")
+    assert "failed 5 times" in submission.last_error
+    # A person may try again; whether it arrived is still not known.
+    submissions.resubmit(acting_user=None, submission=submission)
+    submission.refresh_from_db()
+    assert (submission.state, submission.crashes, submission.attempts) == ("unknown", 0, 0)
+
+
+@pytest.mark.django_db
+def test_what_is_due_again_is_woken_again_however_lately_it_was_woken(monkeypatch):
+    woken = []
+    monkeypatch.setattr(vendors.get("heska"), "wake_all", woken.extend, raising=False)
+    submission = make_request().submission
+    now = timezone.now()
+    Submission.objects.update(
+        woken_at=now - timedelta(seconds=6), not_before=now - timedelta(seconds=1)
+    )
+    assert submissions.wake_due() == 1
+    assert submissions.wake_due() == 0
+    assert woken == [submission.pk]
