@@ -39,6 +39,12 @@ class Stale(LabError):
     code = "stale"
 
 
+class NotReadable(LabError):
+    """No result is found in a stored message as it is read today."""
+
+    code = "not_readable"
+
+
 class NoVendor(LabError):
     """No laboratory integration of that name is installed."""
 

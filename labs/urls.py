@@ -41,4 +41,5 @@ urlpatterns = [
     path("messages/", messages.index, name="messages"),
     path("messages/<str:receipt_id>/", messages.page, name="message"),
     path("messages/<str:receipt_id>/body/", messages.body, name="message_body"),
+    path("messages/<str:receipt_id>/reread/", messages.reread, name="reread"),
 ]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from labs.errors import NoVendor
-from labs.models import Clinic, LabRequest
+from labs.models import Clinic, LabRequest, Message
+from labs.report import Report
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 class LabVendor(Protocol):
     name: str
     label: str
+    # Of the code that reads messages. Higher with each change in how it reads any of them.
+    adapter_version: str
 
     def wake(self, submission_id: int) -> None:
         """Ask a worker to deliver that submission soon. Never raises and returns at once, also
@@ -32,6 +35,10 @@ class LabVendor(Protocol):
 
     def refile(self, message_id: int) -> None:
         """Read a stored message again and file it. Idempotent."""
+
+    def read(self, message: Message) -> Report:
+        """What a stored message says, as it is read today; `message` with its clinic. Writes
+        nothing. Raises NotReadable."""
 
     def result_endpoint(self, request: LabRequest) -> str:
         """The address where the results of this request are to be posted."""

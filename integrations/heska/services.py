@@ -16,6 +16,7 @@ from integrations.heska import client, connections, tokens
 from integrations.heska.conf import ADAPTER_VERSION, VENDOR, endpoint
 from integrations.heska.models import Connection
 from integrations.heska.wire import inbound, outbound, strict
+from labs.errors import NotReadable
 from labs.failpoints import failpoint
 from labs.models import (
     Clinic,
@@ -25,6 +26,7 @@ from labs.models import (
     Submission,
     UnmatchedReason,
 )
+from labs.report import Report
 from labs.services import journal, results, submissions
 from labs.services.quick import Compiled
 
@@ -352,6 +354,16 @@ def clinic_named(clinic_id: str) -> Clinic | None:
         return clinic
     connection = Connection.objects.select_related("clinic").filter(client_id=clinic_id).first()
     return connection.clinic if connection else None
+
+
+def read(message: Message) -> Report:
+    """One stored message, or one part of an array, as it is read today. Raises NotReadable."""
+    if message.clinic is None:
+        raise NotReadable("Its address belongs to no clinic.")
+    try:
+        return inbound.report(strict.loads(bytes(message.raw)), message.clinic.zone)
+    except (strict.NotJson, strict.Ambiguous, inbound.NotUnderstood) as error:
+        raise NotReadable(str(error)) from error
 
 
 def reconsider(message: Message) -> bool:

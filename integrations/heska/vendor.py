@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.urls import reverse
 
-from integrations.heska.conf import VENDOR
+from integrations.heska.conf import ADAPTER_VERSION, VENDOR
 from integrations.heska.models import Connection
-from labs.models import Clinic, LabRequest
+from labs.models import Clinic, LabRequest, Message
+from labs.report import Report
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 class Heska:
     name = VENDOR
     label = "Heska"
+    adapter_version = ADAPTER_VERSION
 
     def wake(self, submission_id: int) -> None:
         from integrations.heska.tasks import wake
@@ -44,6 +46,11 @@ class Heska:
         from integrations.heska.services import replay
 
         replay(message_id)
+
+    def read(self, message: Message) -> Report:
+        from integrations.heska.services import read
+
+        return read(message)
 
     def result_endpoint(self, request: LabRequest) -> str:
         return str(settings.PUBLIC_BASE_URL) + reverse("heska:result", args=[request.result_key])

@@ -21,6 +21,12 @@ class ResultStatus(models.TextChoices):
     FINAL = "final", "Final"
     CORRECTED = "corrected", "Corrected"
     CANCELLED = "cancelled", "Cancelled"
+    # Never sent: as its message is read today, this run is not in it (labs/services/rereading.py).
+    WITHDRAWN = "withdrawn", "Withdrawn"
+
+
+# Of these nothing is reported: no value of theirs counts anywhere.
+VOID_STATUSES = (ResultStatus.CANCELLED, ResultStatus.WITHDRAWN)
 
 
 class ReviewState(models.TextChoices):
@@ -86,11 +92,16 @@ class TestRun(models.Model):
 
 class LabResult(models.Model):
     """One immutable version of a test run, exactly as one message delivered it. Only `current` may
-    change, from true to false, when a newer version is filed."""
+    change, from true to false, when a newer version is filed.
+
+    A message that a newer adapter reads differently gives another `reading` of the same version.
+    Of a run's readings of one message the highest counts; the others stay as what was shown once.
+    """
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
     run = models.ForeignKey(TestRun, on_delete=models.PROTECT, related_name="versions")
     message = models.ForeignKey("labs.Message", on_delete=models.PROTECT, related_name="results")
+    reading = models.PositiveIntegerField(default=1)
     status = models.CharField(max_length=12, choices=ResultStatus.choices)
     report_version = models.IntegerField(default=0)
     reported_at = models.DateTimeField(null=True)
@@ -117,7 +128,9 @@ class LabResult(models.Model):
                 condition=Q(current=True),
                 name="one_current_version_per_run",
             ),
-            models.UniqueConstraint(fields=["run", "message"], name="version_once_per_message"),
+            models.UniqueConstraint(
+                fields=["run", "message", "reading"], name="version_once_per_reading"
+            ),
         )
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from django.db.models import F, Q, Window
 from django.db.models.functions import Coalesce, RowNumber
 
 from labs.models import LabRequest, Observation, Patient, ResultStatus
+from labs.models.result import VOID_STATUSES
 
 KEEP = 8
 Key = tuple[str, str, str, str]
@@ -60,7 +61,7 @@ def history(
         )
         .exclude(value_text="")
         .exclude(status=ResultStatus.CANCELLED)
-        .exclude(result__status=ResultStatus.CANCELLED)
+        .exclude(result__status__in=VOID_STATUSES)
         .annotate(at=Coalesce("result__run_at", "result__received_at"))
     )
     if codes is not None:

@@ -21,14 +21,17 @@ from labs.models import (
     Species,
     TestRun,
 )
+from labs.models.result import VOID_STATUSES
 from labs.queries.history import Earlier, history, key_of
 from labs.queries.words import FLAG_SHAPES, FLAG_WORDS, Chip, not_reported
+from labs.services.versions import newest_readings
 
 STATUS_CHIPS = {
     ResultStatus.PRELIMINARY: Chip(word="preliminary", shape="run"),
     ResultStatus.FINAL: Chip(word="final", shape="done"),
     ResultStatus.CORRECTED: Chip(word="corrected", shape="warn"),
     ResultStatus.CANCELLED: Chip(word="cancelled", shape="off"),
+    ResultStatus.WITHDRAWN: Chip(word="withdrawn", shape="off"),
 }
 
 
@@ -231,7 +234,7 @@ def _with_repeats(views: list[RunView]) -> list[RunView]:
     """Marks the runs of which a person has to choose the one to report. A cancelled one is none."""
     by_test: dict[int, list[int]] = defaultdict(list)
     for index, view in enumerate(views):
-        if view.run.requested_test_id and view.current.status != ResultStatus.CANCELLED:
+        if view.run.requested_test_id and view.current.status not in VOID_STATUSES:
             by_test[view.run.requested_test_id].append(index)
     for indexes in by_test.values():
         for number, index in enumerate(indexes, start=1):
@@ -267,6 +270,9 @@ def _run_view(
         first.setdefault(identity, index)
         if not row.current:
             superseded[identity].append(row)
+    newest = {version.pk for version in newest_readings(versions)}
+    for version in versions:
+        version.read_again = version.pk not in newest  # type: ignore[attr-defined]
     own = [file for file in files if file.result and file.result.run_id == run.pk]
     shown = sorted(
         (row for row in rows if row.current),

@@ -201,6 +201,7 @@ EVENT_WORDS = {
     "submission.needs_attention": "could not take the order, a person must look",
     "submission.resubmitted": "sent the order again",
     "result.filed": "delivered results",
+    "result.reread": "read a stored message again, differently",
     "result.reviewed": "signed the results",
     "result.chosen": "chose which run to report",
     "unmatched.received": "delivered a result that belongs to no request",

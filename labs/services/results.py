@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from django.db import transaction
 
@@ -50,7 +50,7 @@ def file_report(
 
     Never files by likeness of names: only the address that the report was sent to decides (I2).
     """
-    report = replace(report, runs=runs.with_own_keys(report.runs))
+    report = runs.as_filed(report)
     with transaction.atomic():
         if not _take(message, report, request):
             return _filed(MESSAGE.get(message.pk))
@@ -100,19 +100,22 @@ def file_report(
 def _take(message: Message, report: Report, request: LabRequest | None) -> bool:
     """Write what was read to the journal's row, as filed. Whoever has the same message in hand
     waits here until we commit, and then finds it filed; False is that finding."""
-    read = Message(
-        pk=message.pk,
-        state=MessageState.FILED if request else MessageState.UNMATCHED,
-        request=request,
-        adapter_version=message.adapter_version,
-        message_id=report.message_id,
-        extra=report.extra,
-    )
+    read = as_read(report)
+    read.pk = message.pk
+    read.state = MessageState.FILED if request else MessageState.UNMATCHED
+    read.request = request
+    read.adapter_version = message.adapter_version
+    written = ("state", "cause", "request", "message_id", "extra", "warnings", "adapter_version")
+    return quick.update(read, *written, if_still=MessageState.RECEIVED)
+
+
+def as_read(report: Report) -> Message:
+    """What a report gives the journal's row, as it fits in there."""
+    read = Message(message_id=report.message_id, extra=report.extra)
     read.warnings = list(report.warnings) + [
         f"The {name} was too long and is shown cut." for name in fit(read)
     ]
-    written = ("state", "cause", "request", "message_id", "extra", "warnings", "adapter_version")
-    return quick.update(read, *written, if_still=MessageState.RECEIVED)
+    return read
 
 
 def _filed(message: Message) -> Filed:

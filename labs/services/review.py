@@ -18,6 +18,7 @@ from labs.models import (
     ReviewState,
     TestRun,
 )
+from labs.models.result import VOID_STATUSES
 from labs.services import states, versions
 from labs.services.events import record
 
@@ -80,7 +81,7 @@ def choose_run(
             raise Stale("This result changed while you were reading. Read it again, then choose.")
         runs = TestRun.objects.filter(
             request=request, requested_test=run.requested_test_id, versions__current=True
-        ).exclude(versions__current=True, versions__status=ResultStatus.CANCELLED)
+        ).exclude(versions__current=True, versions__status__in=VOID_STATUSES)
         choices = set(runs.values_list("pk", flat=True))
         if run.requested_test_id is None or run.pk not in choices or len(choices) < 2:
             raise InvalidInput(

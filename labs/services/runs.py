@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 from labs.models import (
     Attachment,
@@ -24,7 +25,12 @@ from labs.services.rows import analytes_by_code, digest, fit, observations
 RUNS = Compiled(TestRun.objects.filter(request=0, unmatched=None).order_by())
 
 
-def with_own_keys(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+def as_filed(report: Report) -> Report:
+    """With each run under the key that it is stored by."""
+    return replace(report, runs=_with_own_keys(report.runs))
+
+
+def _with_own_keys(runs: tuple[Run, ...]) -> tuple[Run, ...]:
     """Each run of one message under a key of its own that fits its column: a sender that gives two
     runs one id still reports two runs, and a long id is not cut into another one's."""
     used: set[str] = set()
@@ -65,25 +71,9 @@ def store(
     stored = []
     for run in report.runs:
         earlier = known.get(run.key)
-        stored_run = earlier or _new_run(message, run, request, unmatched, tests)
-        result = LabResult(
-            clinic=message.clinic,
-            run=stored_run,
-            message=message,
-            status=run.status,
-            report_version=report.version,
-            reported_at=report.reported_at,
-            run_at=run.run_at,
-            run_at_text=run.run_at_text,
-            current=earlier is None,
-            comments=list(run.comments),
-            correction_reason=report.correction_reason,
-            species=report.identity.species_code
-            if report.identity and report.identity.animal
-            else None,
-            digest=digest(run),
-        )
-        fit(result)
+        stored_run = earlier or new_run(message, run, request, unmatched, tests)
+        result = version_of(message, report, run, stored_run)
+        result.current = earlier is None
         quick.insert(result)
         quick.insert_many(
             Observation,
@@ -102,17 +92,50 @@ def of_request(request: LabRequest) -> dict[str, TestRun]:
     return {run.run_key: run for run in RUNS.all(request.pk)}
 
 
-def _new_run(
+def version_of(message: Message, report: Report, run: Run, stored: TestRun) -> LabResult:
+    """The version of a run that a report brings, not stored yet."""
+    result = LabResult(
+        clinic=message.clinic,
+        run=stored,
+        message=message,
+        status=run.status,
+        report_version=report.version,
+        reported_at=report.reported_at,
+        run_at=run.run_at,
+        run_at_text=run.run_at_text,
+        comments=list(run.comments),
+        correction_reason=report.correction_reason,
+        species=report.identity.species_code
+        if report.identity and report.identity.animal
+        else None,
+        digest=digest(run),
+    )
+    fit(result)
+    return result
+
+
+def new_run(
     message: Message,
     run: Run,
     request: LabRequest | None,
     unmatched: UnmatchedResult | None,
     tests: list[RequestedTest],
 ) -> TestRun:
-    stored = TestRun(
+    stored = described(
+        run,
         clinic=message.clinic,
         request=request,
         unmatched=unmatched,
+        requested_test=panels.requested_test(run, tests),
+    )
+    quick.insert(stored)
+    return stored
+
+
+def described(run: Run, **stands: Any) -> TestRun:
+    """What a report says of the run itself, as it fits, not stored yet. `stands`: where it does."""
+    described = TestRun(
+        **stands,
         run_key=run.key,
         test_code=run.test_code,
         test_name=run.test_name,
@@ -121,28 +144,31 @@ def _new_run(
         analyzer_serial=run.analyzer_serial,
         analyzer_name=run.analyzer_name,
         specimen_type=run.specimen_type,
-        requested_test=panels.requested_test(run, tests),
     )
-    fit(stored)
-    quick.insert(stored)
-    return stored
+    fit(described)
+    return described
 
 
 def _attach(message: Message, result: LabResult | None, files: tuple[File, ...]) -> None:
     for file in files:
-        kind, warnings = content_type_of(file)
-        attachment = Attachment(
-            message=message,
-            result=result,
-            attachment_id=file.attachment_id,
-            file_name=file.file_name,
-            content_type=kind,
-            description=file.description,
-            analyte_code=file.analyte_code,
-            size=len(file.content),
-            sha256=hashlib.sha256(file.content).hexdigest(),
-            warnings=[*file.warnings, *warnings],
-            content=file.content,
-        )
-        fit(attachment)
-        attachment.save()
+        attachment_of(message, result, file).save()
+
+
+def attachment_of(message: Message, result: LabResult | None, file: File) -> Attachment:
+    """A file as it is stored, not stored yet."""
+    kind, warnings = content_type_of(file)
+    attachment = Attachment(
+        message=message,
+        result=result,
+        attachment_id=file.attachment_id,
+        file_name=file.file_name,
+        content_type=kind,
+        description=file.description,
+        analyte_code=file.analyte_code,
+        size=len(file.content),
+        sha256=hashlib.sha256(file.content).hexdigest(),
+        warnings=[*file.warnings, *warnings],
+        content=file.content,
+    )
+    fit(attachment)
+    return attachment

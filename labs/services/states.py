@@ -38,6 +38,7 @@ RUN_TO_TEST = {
     ResultStatus.FINAL: TestState.COMPLETE,
     ResultStatus.CORRECTED: TestState.COMPLETE,
     ResultStatus.CANCELLED: TestState.CANCELLED,
+    ResultStatus.WITHDRAWN: TestState.CANCELLED,
 }
 CLOSED = {TestState.COMPLETE, TestState.REFUSED, TestState.CANCELLED}
 

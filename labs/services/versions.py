@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from django.db.models import QuerySet
 
 from labs.models import LabResult, Observation, ResultStatus, ReviewState, TestRun
+from labs.models.result import VOID_STATUSES
 from labs.report import Report
 from labs.services.rows import digest
 
@@ -30,13 +31,27 @@ def order_key(
     return closes, report_version, reported_at or NEVER, RANK[ResultStatus(status)]
 
 
-def key_of(version: LabResult) -> tuple[bool, int, datetime, int, int]:
-    # The primary key only decides between versions that say the same: a tie that differs is a
-    # conflict and was never stored here.
-    return (
-        *order_key(version.report_version, version.reported_at, version.status),
-        version.pk,
-    )
+Key = tuple[bool, bool, int, datetime, int, int]
+
+
+def key_of(version: LabResult) -> Key:
+    """What is withdrawn counts only where the run has nothing else."""
+    if version.status == ResultStatus.WITHDRAWN:
+        return (False, False, 0, NEVER, 0, version.message_id)
+    # The message only decides between versions that say the same: a tie that differs is a
+    # conflict and was never stored here. Not the primary key, which a second reading has anew.
+    order = order_key(version.report_version, version.reported_at, version.status)
+    return (True, *order, version.message_id)
+
+
+def newest_readings(versions: Iterable[LabResult]) -> list[LabResult]:
+    """Pure. Of each run and message the highest reading: the one that counts."""
+    newest: dict[tuple[int, int], LabResult] = {}
+    for version in versions:
+        of = version.run_id, version.message_id
+        if of not in newest or newest[of].reading < version.reading:
+            newest[of] = version
+    return list(newest.values())
 
 
 def ties(report: Report, runs: QuerySet[TestRun]) -> list[str]:
@@ -49,7 +64,8 @@ def ties(report: Report, runs: QuerySet[TestRun]) -> list[str]:
             version.run.run_key,
             order_key(version.report_version, version.reported_at, version.status),
         ): version.digest
-        for version in stored
+        for version in newest_readings(stored)
+        if version.status != ResultStatus.WITHDRAWN
     }
     found = []
     for run in report.runs:
@@ -65,7 +81,7 @@ def current_rows(rows: Iterable[tuple[LabResult, Observation]]) -> set[int]:
     """Primary keys of the rows that count: the newest version of each (code, sequence); the same
     pair twice in one message is two rows. A correction lists only what changed, so rows that it
     does not list stay."""
-    newest: dict[tuple[str, str, int], tuple[tuple[bool, int, datetime, int, int], int]] = {}
+    newest: dict[tuple[str, str, int], tuple[Key, int]] = {}
     for version, row in rows:
         identity = (row.code, row.sequence, row.occurrence)
         candidate = (key_of(version), row.pk)
@@ -77,16 +93,19 @@ def current_rows(rows: Iterable[tuple[LabResult, Observation]]) -> set[int]:
 def refresh(run: TestRun) -> None:
     """Mark the current version and rows of a run, inside the transaction that added a version. Two
     statements where the run has one version only."""
-    versions = {version.pk: version for version in run.versions.all()}
-    current = max(versions.values(), key=key_of)
+    versions = list(run.versions.all())
+    counting = {version.pk: version for version in newest_readings(versions)}
+    current = max(counting.values(), key=key_of)
     if not current.current:
         run.versions.filter(current=True).update(current=False)
         run.versions.filter(pk=current.pk).update(current=True)
     if len(versions) == 1:
         return
     rows = list(run.observations.all())
-    counting = current_rows((versions[row.result_id], row) for row in rows)
-    wrong = [row for row in rows if row.current != (row.pk in counting)]
+    shown = current_rows(
+        (counting[row.result_id], row) for row in rows if row.result_id in counting
+    )
+    wrong = [row for row in rows if row.current != (row.pk in shown)]
     for row in wrong:
         row.current = not row.current
     Observation.objects.bulk_update(wrong, ["current"])
@@ -102,7 +121,7 @@ def _says_what_was_signed(run: TestRun, current: LabResult) -> bool:
 
 def snapshot(run: TestRun, current: LabResult) -> list[dict[str, object]]:
     """The current picture as a person sees it: what a review signs and a change is judged by."""
-    cancelled = current.status == ResultStatus.CANCELLED
+    cancelled = current.status in VOID_STATUSES
     shown: list[dict[str, object]] = [{"comments": current.comments, "cancelled": cancelled}]
     for row in run.observations.filter(current=True).order_by("position", "pk"):
         shown.append(
@@ -114,6 +133,12 @@ def snapshot(run: TestRun, current: LabResult) -> list[dict[str, object]]:
                 "flag": row.flag_delivered_text or row.flag_computed,
                 "low": row.low,
                 "high": row.high,
+                # What is made of those texts: a newer adapter may make something else of them.
+                "called": row.flag,
+                "number": row.qualifier + row.number,
+                "not_reported": row.not_reported_reason,
+                "range": row.range_text,
+                "range_kind": row.range_kind,
                 "comments": row.comments,
             }
         )

@@ -10,7 +10,7 @@ from labs import vendors
 from labs.models import Attachment, LabResult, Message, Observation, Submission
 from labs.services import journal
 from tests.factories import make_clinic, make_message, make_request, make_result, make_unmatched
-from tests.shell import answer, said
+from tests.shell import answer, lines, said
 
 pytestmark = pytest.mark.django_db
 
@@ -116,8 +116,7 @@ def test_replay_reads_again_what_is_in_quarantine() -> None:
     other = make_message(oak, raw=b'{"Tests": [] }')
     for each in (message, other):
         journal.quarantine(message=each, cause="An older version did not understand it.")
-    told = answer("replay", "--quarantined", "--clinic", clinic.public_id)["messages"]
-    assert told == [
+    assert lines("replay", "--quarantined", "--clinic", clinic.public_id) == [
         {
             "receipt_id": message.receipt_id,
             "message_id": None,
@@ -133,7 +132,7 @@ def test_replay_reads_again_what_is_in_quarantine() -> None:
 
 def test_replay_leaves_what_is_filed() -> None:
     filed = make_result()
-    (told,) = answer("replay", filed.message_id)["messages"]
+    told = answer("replay", filed.message_id)
     assert (told["before"], told["state"]) == ("Filed", "Filed")
     assert LabResult.objects.filter(message=filed).count() == 1
 
