@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,10 @@ class Identity:
         return asdict(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One analyte as delivered. `value` is the literal (`9.0`, not 9.0); None where it was absent
-    or null; `literal` says that it came as a string or a number and not as something odd."""
+class Row(NamedTuple):
+    """One analyte as delivered; a tuple, because a message has dozens of them. `value` is the
+    literal (`9.0`, not 9.0); None where it was absent or null; `literal` says that it came as a
+    string or a number and not as something odd."""
 
     sequence: str = ""
     code: str = ""

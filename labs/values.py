@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
 
 MAX_NUMBER_TEXT = 64
 # The contract names 1e400 as text: an exponent must stay below it.
@@ -24,8 +25,7 @@ UNIT_SIGNS = str.maketrans({"µ": "u", "μ": "u", "³": "^3", "⁶": "^6", "⁹"
 SIGNS = {"≤": "<=", "≥": ">="}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Value:
+class Value(NamedTuple):
     """kind: number, qualified, interval, text, missing or attachment. `number` is canonical decimal
     text or empty. `not_reported`: "", missing, not_calculable or quality_control."""
 
@@ -104,8 +104,7 @@ def read_value(text: str | None, *, literal: bool = True, reason: str = "") -> V
     return Value(text=text, kind="text")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Range:
+class Range(NamedTuple):
     """`low` and `high` are canonical decimal text or empty."""
 
     low: str = ""
@@ -117,6 +116,14 @@ class Range:
 def read_range(low: str, high: str, text: str) -> Range:
     """A range from its two ends where they are given, else from its text. Low above high, and what
     is not surely a range, stays text with a warning."""
+    # An analyzer sends the same few ranges with every sample; what is longer is not remembered.
+    if len(low) + len(high) + len(text) > MAX_NUMBER_TEXT:
+        return _read_range.__wrapped__(low, high, text)
+    return _read_range(low, high, text)
+
+
+@lru_cache(maxsize=2048)
+def _read_range(low: str, high: str, text: str) -> Range:
     if low.strip() or high.strip():
         ends = [read_number(end) if end.strip() else None for end in (low, high)]
         shown = text or f"{low.strip()} - {high.strip()}"
@@ -215,10 +222,11 @@ def same_unit(one: str, other: str) -> bool:
     """Whether two units are written alike but for case, spaces and the sign for micro: `10^3/uL` is
     `10³/µL`. Never whether they could be converted."""
 
-    def plain(unit: str) -> str:
-        return "".join(unit.translate(UNIT_SIGNS).split()).casefold()
+    return one == other or _plain_unit(one) == _plain_unit(other)
 
-    return plain(one) == plain(other)
+
+def _plain_unit(unit: str) -> str:
+    return "".join(unit.translate(UNIT_SIGNS).split()).casefold()
 
 
 def _under(number: Decimal, limit: Decimal, qualifier: str) -> bool:

@@ -204,7 +204,7 @@ def make_result(
         ),
     )
     message = message or make_message(request.clinic)
-    results.file_report(message=message, report=report, request=request)
+    results.file_report(message=message, report=report, result_key=request.result_key)
     request.refresh_from_db()
     message.refresh_from_db()
     return message
@@ -227,10 +227,12 @@ def make_unmatched(
     }
     report = report or make_report(external_id=f"UM-{next(_number)}", identity=Identity(**typed))
     message = make_message(clinic or make_clinic())
-    results.file_report(message=message, report=report, request=None, reason=reason)
+    results.file_report(message=message, report=report, result_key=None)
     message.refresh_from_db()
     unmatched = message.unmatched
     assert unmatched is not None
+    unmatched.reason = reason
+    unmatched.save(update_fields=["reason"])
     if received_at:
         UnmatchedResult.objects.filter(pk=unmatched.pk).update(created_at=received_at)
         unmatched.refresh_from_db()

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from integrations.heska import rates
 from integrations.heska.conf import SCOPE
-from labs.services.quick import Compiled
+from labs.services.quick import Records
 
 NO_TOKEN = 'Bearer realm="api"'  # noqa: S105 - a challenge, no secret
 INVALID = 'Bearer realm="api", error="invalid_token"'
@@ -30,10 +30,11 @@ class InvalidToken(AuthenticationFailed):
     default_code = "invalid-token"
 
 
-TOKEN = Compiled(
-    get_access_token_model()
-    .objects.select_related("application__inbound__clinic")
-    .filter(token_checksum="")
+TOKEN = Records(
+    get_access_token_model().objects.filter(token_checksum=""),
+    application=("client_id",),
+    application__inbound=("application_id", "clinic_id"),
+    application__inbound__clinic=(),
 )
 
 

@@ -28,7 +28,6 @@ from labs.models import (
 )
 from labs.report import Report
 from labs.services import journal, results, submissions
-from labs.services.quick import Compiled
 
 log = logging.getLogger(__name__)
 # For all calls of one attempt. The tasks' own limit is 60 s, the claim's lease 120 s.
@@ -309,36 +308,29 @@ def _file(message: Message, value: object) -> str:
         # Refused at the door with 403; a replay, or the sweep after a crash, must refuse it too.
         journal.quarantine(message=message, cause="It was sent to another clinic's address.")
         return "Quarantined"
-    request, reason = _destination(message, message.clinic)
+    kind, key = _address(message)
+    result_key = None if kind == UNMATCHED_PATH else key
     try:
         report = inbound.report(value, message.clinic.zone)
     except inbound.NotUnderstood as error:
-        message.request = request
+        message.request = LabRequest.objects.filter(
+            clinic=message.clinic, result_key=result_key
+        ).first()
         message.adapter_version = ADAPTER_VERSION
         message.save(update_fields=["request", "adapter_version"])
         journal.quarantine(message=message, cause=str(error))
         return "Quarantined"
     message.adapter_version = ADAPTER_VERSION
-    filed = results.file_report(message=message, report=report, request=request, reason=reason)
+    filed = results.file_report(message=message, report=report, result_key=result_key)
     return "Held" if filed.held else STATUS_WORDS[filed.state]
 
 
-DESTINATION = Compiled(LabRequest.objects.filter(clinic=0, result_key="").order_by().only("pk"))
-
-
-def _destination(message: Message, clinic: Clinic) -> tuple[LabRequest | None, UnmatchedReason]:
-    """The request whose key the message was posted to. A key of another clinic is as unknown as one
-    that never was (I3)."""
-    kind, key = _address(message)
-    if kind == "unmatchedlabresults":
-        return None, UnmatchedReason.NO_REQUEST
-    request = DESTINATION.first(clinic.pk, key)
-    return request, UnmatchedReason.UNKNOWN_KEY
+UNMATCHED_PATH = "unmatchedlabresults"
 
 
 def _other_clinics_path(message: Message) -> bool:
     kind, key = _address(message)
-    return kind == "unmatchedlabresults" and clinic_named(key) != message.clinic
+    return kind == UNMATCHED_PATH and clinic_named(key) != message.clinic
 
 
 def _address(message: Message) -> tuple[str, str]:

@@ -6,15 +6,18 @@ from django.conf import settings
 from django.db import models
 
 from labs.errors import AppendOnly
+from labs.models.indexes import filled
 from labs.querysets import AppendOnlyQuerySet
 
 
 class LabEvent(models.Model):
     """The audit: who did what to which record, when. Append-only. Holds ids, never names."""
 
-    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, null=True)
+    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, null=True, db_index=False)
     at = models.DateTimeField(auto_now_add=True)
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, db_index=False
+    )
     # Who acted where no person did: a vendor's name, `system`, or `command`.
     source = models.CharField(max_length=32, blank=True)
     verb = models.CharField(max_length=40)
@@ -27,15 +30,19 @@ class LabEvent(models.Model):
         on_delete=models.PROTECT,
         null=True,
         related_name="events",
+        db_index=False,
     )
-    message = models.ForeignKey("labs.Message", on_delete=models.PROTECT, null=True)
+    message = models.ForeignKey("labs.Message", on_delete=models.PROTECT, null=True, db_index=False)
     data = models.JSONField(default=dict)
 
     objects = AppendOnlyQuerySet.as_manager()
 
     class Meta:
         ordering = ("pk",)
-        indexes = (models.Index(fields=["clinic", "-at"], name="event_of_clinic"),)
+        indexes = (
+            models.Index(fields=["clinic", "-at"], name="event_of_clinic"),
+            *(filled("event", name) for name in ("actor", "unmatched", "message")),
+        )
 
     def __str__(self) -> str:
         return f"{self.verb} at {self.at:%Y-%m-%d %H:%M:%S}"

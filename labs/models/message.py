@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.db import models
 
 from labs import ids
+from labs.models.indexes import filled
 from labs.querysets import MessageQuerySet
 
 
@@ -28,8 +29,8 @@ class Message(models.Model):
     direction = models.CharField(max_length=3, choices=Direction.choices)
     vendor = models.CharField(max_length=32)
     # Empty only while a vendor-wide sender's address resolves to no clinic.
-    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, null=True)
-    receipt_id = models.CharField(max_length=32, unique=True, default=ids.receipt_id)
+    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, null=True, db_index=False)
+    receipt_id = models.CharField(max_length=32, default=ids.receipt_id)
     state = models.CharField(
         max_length=12, choices=MessageState.choices, default=MessageState.RECEIVED
     )
@@ -40,11 +41,13 @@ class Message(models.Model):
     raw = models.BinaryField()
     declared_size = models.BigIntegerField(null=True, help_text="Where the body was cut")
     sha256 = models.CharField(max_length=64)
-    dedupe_key = models.CharField(max_length=64, unique=True, null=True)  # noqa: DJ001 - unique
+    dedupe_key = models.CharField(max_length=64, null=True)  # noqa: DJ001 - unique
     redeliveries = models.PositiveIntegerField(default=0)
     received_at = models.DateTimeField(db_index=True)
     last_seen_at = models.DateTimeField()
-    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="parts")
+    parent = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="parts", db_index=False
+    )
     part = models.PositiveIntegerField(null=True, help_text="Position in the parent's array")
     # Filled in when it is read.
     message_id = models.CharField(max_length=200, blank=True)
@@ -53,16 +56,23 @@ class Message(models.Model):
     warnings = models.JSONField(default=list)
     attempts = models.PositiveIntegerField(default=0)
     not_before = models.DateTimeField(null=True)
-    request = models.ForeignKey("labs.LabRequest", on_delete=models.PROTECT, null=True)
+    request = models.ForeignKey(
+        "labs.LabRequest", on_delete=models.PROTECT, null=True, db_index=False
+    )
     unmatched = models.ForeignKey(
         "labs.UnmatchedResult",
         on_delete=models.PROTECT,
         null=True,
         related_name="messages",
+        db_index=False,
     )
     # Outbound only.
     submission = models.ForeignKey(
-        "labs.Submission", on_delete=models.PROTECT, null=True, related_name="messages"
+        "labs.Submission",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="messages",
+        db_index=False,
     )
     status_code = models.PositiveIntegerField(null=True)
     reply = models.BinaryField(null=True)
@@ -72,8 +82,16 @@ class Message(models.Model):
 
     class Meta:
         ordering = ("-received_at", "-pk")
+        # Not `unique=True`, which on PostgreSQL makes a second index, for LIKE.
+        constraints = (
+            models.UniqueConstraint(fields=["receipt_id"], name="receipt_once"),
+            models.UniqueConstraint(fields=["dedupe_key"], name="message_once"),
+        )
+        # Each message is written twice on its way in, and each index with it: only what is looked
+        # for, and only rows that can be found by it.
         indexes = (
             models.Index(fields=["clinic", "state", "-received_at"], name="message_by_state"),
+            *(filled("message", name) for name in ("parent", "request", "unmatched", "submission")),
             models.Index(
                 fields=["not_before"],
                 condition=models.Q(direction="in", state="received"),

@@ -28,10 +28,10 @@ class LabRequest(models.Model):
     """An order of laboratory tests for one patient. Its state is derived by
     `labs.services.states` from its tests and its submission, and written nowhere else."""
 
-    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
-    patient = models.ForeignKey("labs.Patient", on_delete=models.PROTECT)
-    lab_report_id = models.CharField(max_length=20, unique=True, default=ids.lab_report_id)
-    result_key = models.CharField(max_length=64, unique=True, default=ids.result_key)
+    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, db_index=False)
+    patient = models.ForeignKey("labs.Patient", on_delete=models.PROTECT, db_index=False)
+    lab_report_id = models.CharField(max_length=20, default=ids.lab_report_id)
+    result_key = models.CharField(max_length=64, default=ids.result_key)
     state = models.CharField(
         max_length=16, choices=RequestState.choices, default=RequestState.DRAFT
     )
@@ -58,6 +58,10 @@ class LabRequest(models.Model):
 
     class Meta:
         ordering = ("-requested_at", "-pk")
+        constraints = (
+            models.UniqueConstraint(fields=["lab_report_id"], name="lab_report_id_once"),
+            models.UniqueConstraint(fields=["result_key"], name="result_key_once"),
+        )
         indexes = (
             models.Index(fields=["clinic", "state", "-requested_at"], name="request_worklist"),
             models.Index(fields=["patient", "-requested_at"], name="request_of_patient"),
@@ -99,11 +103,13 @@ class RequestedTest(models.Model):
 
     __test__ = False
 
-    request = models.ForeignKey(LabRequest, on_delete=models.PROTECT, related_name="tests")
+    request = models.ForeignKey(
+        LabRequest, on_delete=models.PROTECT, related_name="tests", db_index=False
+    )
     panel = models.ForeignKey("labs.Panel", on_delete=models.PROTECT)
     specimen = models.ForeignKey(Specimen, on_delete=models.PROTECT, null=True, blank=True)
     position = models.PositiveIntegerField()
-    test_request_id = models.CharField(max_length=24, unique=True)
+    test_request_id = models.CharField(max_length=24)
     state = models.CharField(max_length=10, choices=TestState.choices, default=TestState.REQUESTED)
     refusal = models.TextField(blank=True, help_text="The laboratory's own words")
     withdrawn = models.BooleanField(
@@ -119,6 +125,7 @@ class RequestedTest(models.Model):
         ordering = ("request", "position")
         constraints = (
             models.UniqueConstraint(fields=["request", "position"], name="test_position_once"),
+            models.UniqueConstraint(fields=["test_request_id"], name="test_request_id_once"),
         )
 
     def __str__(self) -> str:

@@ -46,7 +46,11 @@ class TestRun(models.Model):
         "labs.LabRequest", on_delete=models.PROTECT, null=True, related_name="runs"
     )
     unmatched = models.ForeignKey(
-        "labs.UnmatchedResult", on_delete=models.PROTECT, null=True, related_name="runs"
+        "labs.UnmatchedResult",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="runs",
+        db_index=False,
     )
     requested_test = models.ForeignKey(
         "labs.RequestedTest", on_delete=models.PROTECT, null=True, related_name="runs"
@@ -98,8 +102,10 @@ class LabResult(models.Model):
     Of a run's readings of one message the highest counts; the others stay as what was shown once.
     """
 
-    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
-    run = models.ForeignKey(TestRun, on_delete=models.PROTECT, related_name="versions")
+    clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, db_index=False)
+    run = models.ForeignKey(
+        TestRun, on_delete=models.PROTECT, related_name="versions", db_index=False
+    )
     message = models.ForeignKey("labs.Message", on_delete=models.PROTECT, related_name="results")
     reading = models.PositiveIntegerField(default=1)
     status = models.CharField(max_length=12, choices=ResultStatus.choices)
@@ -159,7 +165,9 @@ class Observation(models.Model):
     column into a float and lose digits."""
 
     result = models.ForeignKey(LabResult, on_delete=models.PROTECT, related_name="observations")
-    run = models.ForeignKey(TestRun, on_delete=models.PROTECT, related_name="observations")
+    run = models.ForeignKey(
+        TestRun, on_delete=models.PROTECT, related_name="observations", db_index=False
+    )
     analyte = models.ForeignKey("labs.Analyte", on_delete=models.PROTECT, null=True)
     # Part of the run's current picture: the newest version that lists this code and sequence.
     current = models.BooleanField(default=True)

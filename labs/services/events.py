@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-def record(
+def record(verb: str, **what: Any) -> None:
+    """Write one audit row, in the caller's transaction; see `event`."""
+    quick.insert(event(verb, **what))
+
+
+def save(happened: list[LabEvent]) -> None:
+    """The same for several that were not written yet, in one statement."""
+    if happened:
+        quick.insert(*happened)
+
+
+def event(
     verb: str,
     *,
     clinic: Clinic | None,
@@ -27,9 +38,9 @@ def record(
     unmatched: UnmatchedResult | None = None,
     message: Message | None = None,
     **data: Any,
-) -> None:
-    """Write one audit row, in the caller's transaction. `data` holds ids and states, no names."""
-    event = LabEvent(
+) -> LabEvent:
+    """An audit row to be written. `data` holds ids and states, no names."""
+    return LabEvent(
         verb=verb,
         clinic=clinic,
         actor=acting_user,
@@ -40,4 +51,3 @@ def record(
         message=message,
         data=data,
     )
-    quick.insert(event)

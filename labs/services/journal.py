@@ -6,7 +6,7 @@ import hashlib
 import logging
 from datetime import timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -32,36 +32,32 @@ def receive(
     raw: bytes,
     declared_size: int | None = None,
 ) -> tuple[Message, bool]:
-    """Store the bytes durably, in a transaction of its own, and return the row and whether it is
-    new. The same body at the same address for the same clinic is one row, for ever, by unique
-    index: its counter of redeliveries goes up.
+    """Store the bytes durably, by a statement that is committed on its own, and return the row and
+    whether it is new. The same body at the same address for the same clinic is one row, for ever,
+    by unique index: its counter of redeliveries goes up.
 
     `target` without its trailing slash. `declared_size` where `raw` is only the beginning.
     """
-    key = dedupe_key(vendor, clinic, target, raw, declared_size)
-    try:
-        with transaction.atomic(durable=True):
-            message = insert(
-                vendor=vendor,
-                clinic=clinic,
-                sender=sender,
-                target=target,
-                headers=headers,
-                raw=raw,
-                declared_size=declared_size,
-            )
-            failpoint("stored")
-    except IntegrityError:
-        with transaction.atomic(durable=True):
-            Message.objects.filter(dedupe_key=key).update(
-                redeliveries=F("redeliveries") + 1, last_seen_at=timezone.now()
-            )
-        return Message.objects.get(dedupe_key=key), False
+    message = unsaved(
+        vendor=vendor,
+        clinic=clinic,
+        sender=sender,
+        target=target,
+        headers=headers,
+        raw=raw,
+        declared_size=declared_size,
+    )
+    with transaction.atomic(durable=True):
+        pass  # raises RuntimeError in a caller's transaction: what follows commits by itself
+    if not quick.insert_unless_there(message, unique="dedupe_key"):
+        known = Message.objects.filter(dedupe_key=message.dedupe_key)
+        known.update(redeliveries=F("redeliveries") + 1, last_seen_at=message.last_seen_at)
+        return known.get(), False
     failpoint("committed")
     return message, True
 
 
-def insert(
+def unsaved(
     *,
     vendor: str,
     clinic: Clinic | None,
@@ -71,10 +67,9 @@ def insert(
     raw: bytes,
     declared_size: int | None = None,
 ) -> Message:
-    """The row alone, in the caller's transaction; `receive` is what a door calls. Raises
-    IntegrityError where the same message is there already."""
+    """The row that `receive` writes."""
     now = timezone.now()
-    message = Message(
+    return Message(
         direction=Message.Direction.IN,
         vendor=vendor,
         clinic=clinic,
@@ -89,8 +84,6 @@ def insert(
         last_seen_at=now,
         not_before=now + REFILE_WAIT,
     )
-    quick.insert(message)
-    return message
 
 
 def dedupe_key(

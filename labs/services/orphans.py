@@ -65,7 +65,7 @@ def file_unmatched(
         report=report,
         request=request,
         unmatched=unmatched,
-        tests=states.TESTS.all(request.pk) if request else [],
+        tests=states.locked(request).tests if request else [],
         known=known,
     )
     if request is not None:

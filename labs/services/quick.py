@@ -8,104 +8,124 @@ columns and queries are the ORM's own; only signals are not sent, and there are 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 from django.db import connection, models
-from django.db.models.query import get_related_populators
 
 
 class Compiled:
     """A query of the ORM, composed when it is first run and run with other values afterwards.
 
-    Give it the query with any values in its filters, `exact` ones and in the order in which
-    the values will be given: `Compiled(Clinic.objects.filter(pk=0))`.
+    Give it a query of `values_list`, with any values in its filters, `exact` ones and in the order
+    in which the values will be given: `Compiled(Clinic.objects.filter(pk=0).values_list("name"))`.
     """
 
     def __init__(self, query: models.QuerySet[Any, Any]) -> None:
         self._query = query
-        self._composed: _Composed | None = None
+        self._composed: tuple[str, Any, Any] | None = None
 
     def rows(self, *values: Any) -> list[Any]:
-        """Rows as tuples: of a query with `values_list`."""
-        composed = self._compose(values)
+        """Tuples."""
+        sql, compiler, converters = self._composed or self._compose(len(values))
         with connection.cursor() as cursor:
-            cursor.execute(composed.sql, values)
+            cursor.execute(sql, values)
             found: list[Any] = cursor.fetchall()
-        if composed.converters:
-            return list(composed.compiler.apply_converters(found, composed.converters))
-        return found
+        return list(compiler.apply_converters(found, converters)) if converters else found
+
+    def _compose(self, count: int) -> tuple[str, Any, Any]:
+        # A copy, because composing works on the query itself: two threads that did so at their
+        # first request would spoil the statement for as long as the process lives.
+        compiler = self._query.query.clone().get_compiler(connection=connection)
+        sql, samples = compiler.as_sql()
+        if len(samples) != count:
+            raise ValueError(f"{len(samples)} values are needed for {sql}")
+        columns = [column for column, *_ in compiler.select]
+        self._composed = sql, compiler, compiler.get_converters(columns)
+        return self._composed
+
+
+class Records(Compiled):
+    """The same for model instances: of `query`, and of what it reaches by each path of `related`
+    (`select_related`), each path after the one that it begins with. An empty column list of a
+    path is all of its model's columns."""
+
+    def __init__(self, query: models.QuerySet[Any, Any], **related: Sequence[str]) -> None:
+        self._parts = [_Part(query.model, "", ())]
+        for path, columns in related.items():
+            model = _reached(query.model, path)
+            self._parts.append(_Part(model, path, columns))
+        super().__init__(query.values_list(*(name for part in self._parts for name in part.names)))
 
     def all(self, *values: Any) -> list[Any]:
-        """Rows as model instances, with those that `select_related` names."""
-        composed = self._compose(values)
         made = []
         for row in self.rows(*values):
-            instance = composed.model.from_db(
-                connection.alias, composed.names, row[: len(composed.names)]
-            )
-            for populator in composed.populators:
-                populator.populate(row, instance)
-            made.append(instance)
+            instances: dict[str, Any] = {}
+            start = 0
+            for part in self._parts:
+                end = start + len(part.columns)
+                instance = part.instance(row[start:end])
+                instances[part.path] = instance
+                if part.path and instance is not None:
+                    setattr(instances[part.parent], part.name, instance)
+                start = end
+            made.append(instances[""])
         return made
 
     def first(self, *values: Any) -> Any:
         return next(iter(self.all(*values)), None)
 
-    def get(self, *values: Any) -> Any:
-        """The one row. Raises the model's DoesNotExist."""
-        row = self.first(*values)
-        if row is None:
-            raise self._query.model.DoesNotExist
-        return row
 
-    def _compose(self, values: tuple[Any, ...]) -> _Composed:
-        if self._composed is None:
-            # A copy, because composing works on the query itself: two threads that did so at their
-            # first request would spoil the statement for as long as the process lives.
-            compiler = self._query.query.clone().get_compiler(connection=connection)
-            sql, samples = compiler.as_sql()
-            if len(samples) != len(values):
-                raise ValueError(f"{len(samples)} values are needed for {sql}")
-            self._composed = _Composed(compiler, sql)
-        return self._composed
+class _Part:
+    def __init__(self, model: type[models.Model], path: str, columns: Sequence[str]) -> None:
+        self.model, self.path = model, path
+        self.parent, _, self.name = path.rpartition("__")
+        self.columns = ["id", *columns] if columns else [f.attname for f in _columns(model)]
+        self.names = [f"{path}__{column}" if path else column for column in self.columns]
+        self.key = self.columns.index("id")
+
+    def instance(self, row: Sequence[Any]) -> Any:
+        """None where an outer join found nothing."""
+        if row[self.key] is None:
+            return None
+        return self.model.from_db(connection.alias, self.columns, row)
 
 
-class _Composed:
-    """What the ORM's compiler made of a query: its SQL, and how rows become instances."""
-
-    def __init__(self, compiler: Any, sql: str) -> None:
-        self.compiler, self.sql = compiler, sql
-        columns = [column for column, *_ in compiler.select]
-        self.converters = compiler.get_converters(columns)
-        if compiler.klass_info is None:  # of `values_list`
-            return
-        self.model = compiler.klass_info["model"]
-        # The model's own columns are the first ones.
-        own = len(compiler.klass_info["select_fields"])
-        self.names = [column.target.attname for column in columns[:own]]
-        # The stubs are those of Django 6, which wants one argument more.
-        self.populators = get_related_populators(  # type: ignore[call-arg]
-            compiler.klass_info, compiler.select, connection.alias
-        )
+def _reached(model: type[models.Model], path: str) -> type[models.Model]:
+    for name in path.split("__"):
+        related = model._meta.get_field(name).related_model
+        if related is None or isinstance(related, str):
+            raise TypeError(f"{path} leads to no model.")
+        model = related
+    return model
 
 
-def insert(instance: models.Model) -> None:
-    """`instance.save()` of a new row."""
-    if instance.pk is not None:
-        raise ValueError(f"{instance!r} is no new row.")
-    fields = _fields(type(instance))
+def insert(*instances: models.Model) -> None:
+    """`instance.save()` of new rows of one model, in one statement."""
+    model = type(instances[0])
+    if any(instance.pk is not None for instance in instances):
+        raise ValueError(f"{instances!r} are no new rows.")
+    values = [value for instance in instances for value in _values(instance, adding=True)]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _insert_sql(type(instance)),
-            [
-                field.get_db_prep_save(field.pre_save(instance, True), connection)
-                for field in fields
-            ],
-        )
-        instance.pk = cursor.fetchone()[0]
+        cursor.execute(_insert_sql(model, rows=len(instances)), values)
+        for instance, (pk,) in zip(instances, cursor.fetchall(), strict=True):
+            instance.pk = pk
+            instance._state.adding, instance._state.db = False, connection.alias
+
+
+def insert_unless_there(instance: models.Model, *, unique: str) -> bool:
+    """`insert` of one row, but where another one has its value of `unique`, a column with a unique
+    index, nothing is written: false."""
+    sql = _insert_sql(type(instance), unless=unique)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(_values(instance, adding=True)))
+        row = cursor.fetchone()
+    if row is None:
+        return False
+    instance.pk = row[0]
     instance._state.adding, instance._state.db = False, connection.alias
+    return True
 
 
 def update(instance: models.Model, *names: str, if_still: str = "") -> bool:
@@ -130,7 +150,10 @@ def insert_many(model: type[models.Model], rows: Sequence[dict[str, Any]]) -> No
     if not rows:
         return
     columns = tuple(rows[0])
-    lines = [[_text(value) for value in row.values()] for row in rows]
+    lines = [list(row.values()) for row in rows]
+    for place in _json_columns(model, columns):
+        for line in lines:
+            line[place] = json.dumps(line[place]) if line[place] else EMPTY[type(line[place])]
     with connection.cursor() as cursor:
         if connection.vendor != "postgresql":
             cursor.executemany(_insert_sql(model, columns, returning=False), lines)
@@ -140,15 +163,32 @@ def insert_many(model: type[models.Model], rows: Sequence[dict[str, Any]]) -> No
                 copy.write_row(line)
 
 
-def _text(value: Any) -> Any:
-    if isinstance(value, (list, dict)):
-        return json.dumps(value) if value else "[]" if isinstance(value, list) else "{}"
-    return value
+EMPTY: dict[type[Any], str] = {list: "[]", dict: "{}"}
 
 
 @cache
-def _fields(model: type[models.Model]) -> list[models.Field[Any, Any]]:
-    return [field for field in model._meta.concrete_fields if not field.primary_key]
+def _json_columns(model: type[models.Model], columns: tuple[str, ...]) -> list[int]:
+    json_columns = {f.attname for f in _columns(model) if isinstance(f, models.JSONField)}
+    return [place for place, column in enumerate(columns) if column in json_columns]
+
+
+def _values(instance: models.Model, *, adding: bool) -> Iterable[Any]:
+    """Of all columns but the primary key."""
+    for field in _columns(type(instance))[1:]:
+        if type(field) in AS_THEY_ARE:
+            yield instance.__dict__[field.attname]
+        else:
+            yield field.get_db_prep_save(field.pre_save(instance, adding), connection)
+
+
+# Whose Python values are what the database's drivers take.
+AS_THEY_ARE = {models.CharField, models.TextField, models.BooleanField, models.ForeignKey}
+
+
+@cache
+def _columns(model: type[models.Model]) -> list[models.Field[Any, Any]]:
+    """The primary key first."""
+    return sorted(model._meta.concrete_fields, key=lambda field: not field.primary_key)
 
 
 def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
@@ -160,11 +200,18 @@ def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
 
 @cache
 def _insert_sql(
-    model: type[models.Model], columns: tuple[str, ...] = (), *, returning: bool = True
+    model: type[models.Model],
+    columns: tuple[str, ...] = (),
+    *,
+    rows: int = 1,
+    unless: str = "",
+    returning: bool = True,
 ) -> str:
-    columns = columns or tuple(str(field.column) for field in _fields(model))
-    marks = ", ".join(["%s"] * len(columns))
-    sql = f"INSERT INTO {_table(model)} ({_names(columns)}) VALUES ({marks})"  # noqa: S608 - ours
+    columns = columns or tuple(str(field.column) for field in _columns(model)[1:])
+    marks = ", ".join([f"({', '.join(['%s'] * len(columns))})"] * rows)
+    sql = f"INSERT INTO {_table(model)} ({_names(columns)}) VALUES {marks}"  # noqa: S608 - ours
+    if unless:
+        sql += f" ON CONFLICT ({connection.ops.quote_name(unless)}) DO NOTHING"
     return f"{sql} RETURNING id" if returning else sql
 
 

@@ -15,17 +15,16 @@ from labs.models import (
     UnmatchedReason,
 )
 from labs.report import Report
-from labs.services import orphans, quick, runs, states, versions
-from labs.services.events import record
+from labs.services import events, orphans, quick, runs, states, versions
 from labs.services.identity import contradictions
-from labs.services.quick import Compiled
+from labs.services.quick import Records
 from labs.services.rows import fit
 
-MESSAGE = Compiled(Message.objects.select_related("clinic", "unmatched").defer("raw").filter(pk=0))
-REQUEST = Compiled(
-    LabRequest.objects.select_for_update(of=("self",))
-    .select_related("patient", "clinic")
-    .filter(pk=0)
+# By its key, and only of the clinic whose sender posted there: a key of another clinic is as
+# unknown as one that never was (I3).
+REQUEST = Records(
+    LabRequest.objects.select_for_update(of=("self",)).order_by().filter(clinic=0, result_key=""),
+    patient=(),
 )
 
 
@@ -41,23 +40,22 @@ def file_report(
     *,
     message: Message,
     report: Report,
-    request: LabRequest | None,
-    reason: UnmatchedReason = UnmatchedReason.NO_REQUEST,
+    result_key: str | None,
 ) -> Filed:
-    """File one report, in one transaction with its audit. Onto `request` only if nothing
-    contradicts it; else, and without a request, as an unmatched result with `reason`. Idempotent:
-    a message that was filed is left as it is.
+    """File one report, in one transaction with its audit. Onto the request of that key only if
+    nothing contradicts it; else, and without a key, as an unmatched result. Idempotent: a message
+    that was filed is left as it is.
 
     Never files by likeness of names: only the address that the report was sent to decides (I2).
     """
     report = runs.as_filed(report)
     with transaction.atomic():
+        # The head row's lock: two messages of one request are filed one after the other.
+        request = _locked(message, result_key)
         if not _take(message, report, request):
-            return _filed(MESSAGE.get(message.pk))
+            return _filed(message)
         against: list[str] = []
         if request is not None:
-            # The head row's lock: two messages of one request are filed one after the other.
-            request = REQUEST.get(request.pk)
             held = states.locked(request)
             first = request.state in states.NOTHING_CAME
             known = {} if first else runs.of_request(request)
@@ -71,19 +69,16 @@ def file_report(
                 tests=held.tests,
                 known=known,
             )
-            record("result.filed", clinic=message.clinic, source=message.vendor, request=request)
-            states.refresh(request, held=held, runs=stored if first else None)
+            event = events.event(
+                "result.filed", clinic=message.clinic, source=message.vendor, request=request
+            )
+            states.refresh(request, held=held, runs=stored if first else None, after=event)
             filed = Filed(state=MessageState.FILED)
         else:
-            if request is not None:
-                cancelled = request.cancelled_at is not None
-                reason = (
-                    UnmatchedReason.REQUEST_CANCELLED if cancelled else UnmatchedReason.CONFLICT
-                )
             unmatched = orphans.file_unmatched(
                 message=message,
                 report=report,
-                reason=reason,
+                reason=_reason(request, result_key),
                 against=against,
                 suggested=request,
             )
@@ -95,6 +90,24 @@ def file_report(
         failpoint("filed, not committed")
     failpoint("filed")
     return filed
+
+
+def _locked(message: Message, result_key: str | None) -> LabRequest | None:
+    if result_key is None or message.clinic is None:
+        return None
+    request: LabRequest | None = REQUEST.first(message.clinic.pk, result_key)
+    if request is not None:
+        request.clinic = message.clinic
+    return request
+
+
+def _reason(request: LabRequest | None, result_key: str | None) -> UnmatchedReason:
+    if result_key is None:
+        return UnmatchedReason.NO_REQUEST
+    if request is None:
+        return UnmatchedReason.UNKNOWN_KEY
+    cancelled = request.cancelled_at is not None
+    return UnmatchedReason.REQUEST_CANCELLED if cancelled else UnmatchedReason.CONFLICT
 
 
 def _take(message: Message, report: Report, request: LabRequest | None) -> bool:
@@ -119,6 +132,7 @@ def as_read(report: Report) -> Message:
 
 
 def _filed(message: Message) -> Filed:
+    message = Message.objects.select_related("unmatched").defer("raw").get(pk=message.pk)
     orphan = message.unmatched
     return Filed(
         state=MessageState(message.state),

@@ -25,9 +25,9 @@ def digest(run: Run) -> str:
     said = {
         "status": run.status,
         "comments": run.comments,
-        "rows": [vars(row) for row in run.rows],
+        "rows": run.rows,
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 @cache

@@ -19,10 +19,10 @@ from labs.models import (
 from labs.report import File, Report, Run
 from labs.services import panels, quick, versions
 from labs.services.files import content_type_of
-from labs.services.quick import Compiled
+from labs.services.quick import Records
 from labs.services.rows import analytes_by_code, digest, fit, observations
 
-RUNS = Compiled(TestRun.objects.filter(request=0, unmatched=None).order_by())
+RUNS = Records(TestRun.objects.filter(request=0, unmatched=None).order_by())
 
 
 def as_filed(report: Report) -> Report:

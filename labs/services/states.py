@@ -9,18 +9,18 @@ from django.db.models import F
 from django.utils import timezone
 
 from labs.models import (
+    LabEvent,
     LabRequest,
+    Panel,
     RequestedTest,
     RequestState,
     ResultStatus,
     ReviewState,
-    Submission,
     SubmissionState,
     TestRun,
     TestState,
 )
-from labs.services import quick
-from labs.services.events import record
+from labs.services import events, quick
 from labs.services.quick import Compiled
 
 SENDING_STATES = {
@@ -94,11 +94,21 @@ CURRENT = Compiled(
     .order_by()
     .values_list("requested_test", "versions__status", "review_state")
 )
-TESTS = Compiled(
-    RequestedTest.objects.filter(request=0).select_related("panel").order_by("position")
-)
-SUBMISSION = Compiled(
-    Submission.objects.filter(request=0).order_by().values_list("state", "external_id")
+# A request's submission with each of its tests.
+LOCKED = Compiled(
+    LabRequest.objects.filter(pk=0)
+    .order_by("tests__position")
+    .values_list(
+        "submission__state",
+        "submission__external_id",
+        "tests__pk",
+        "tests__test_request_id",
+        "tests__state",
+        "tests__refusal",
+        "tests__panel_id",
+        "tests__panel__code",
+        "tests__panel__name",
+    )
 )
 # While a request is in one of these, no run stands on it: `derive` gives them for no other reason.
 NOTHING_CAME = {
@@ -119,9 +129,23 @@ class Locked:
 
 
 def locked(request: LabRequest) -> Locked:
-    """For a caller that has locked the request, and read it since; two statements."""
-    submission, external_id = next(iter(SUBMISSION.rows(request.pk)), (None, ""))
-    return Locked(tests=TESTS.all(request.pk), submission=submission, external_id=external_id)
+    """For a caller that has locked the request: a statement of its own, because one that waited
+    for the lock shows what it joins as it was before."""
+    rows = LOCKED.rows(request.pk)
+    tests = [
+        RequestedTest(
+            pk=pk,
+            request=request,
+            test_request_id=test_request_id,
+            state=state,
+            refusal=refusal,
+            panel=Panel(pk=panel_pk, code=code, name=name),
+        )
+        for _, _, pk, test_request_id, state, refusal, panel_pk, code, name in rows
+        if pk is not None
+    ]
+    submission, external_id, *_ = rows[0]
+    return Locked(tests=tests, submission=submission, external_id=external_id or "")
 
 
 def refresh(
@@ -129,6 +153,7 @@ def refresh(
     *,
     held: Locked | None = None,
     runs: Sequence[tuple[int | None, str, str]] | None = None,
+    after: LabEvent | None = None,
 ) -> RequestState:
     """Recompute tests and request from what is stored, and write what changed. Call it inside the
     transaction that changed any of it.
@@ -136,7 +161,8 @@ def refresh(
     Locks the request first, unless the caller did: a worker that settles and a result that is filed
     at the same moment would else each derive a state from what the other has not committed yet, and
     the last to write would win ("Accepted" over "Running"). `runs` where the caller knows them all:
-    requested test, status and review state of each.
+    requested test, status and review state of each. `after`: the event that changed it, if it is
+    not recorded yet.
     """
     if held is None:
         request.refresh_from_db(
@@ -162,9 +188,13 @@ def refresh(
         cancelled=request.cancelled_at is not None,
         runs=[status for test_pk, status, _ in runs if test_pk not in out],
     )
+    happened = [after] if after else []
     if state != request.state:
-        record("request.state", clinic=request.clinic, request=request, to=state)
+        happened.append(
+            events.event("request.state", clinic=request.clinic, request=request, to=state)
+        )
         request.state = state
+    events.save(happened)
     # A request counts as reviewed while it is complete and each of its runs is.
     signed = bool(runs) and all(review == ReviewState.REVIEWED for *_, review in runs)
     reviewed = state == RequestState.COMPLETE and signed

@@ -11,7 +11,7 @@ from tests.faults.oracle import Log, judge
 from tests.faults.report import report
 from tests.faults.stack import Stack
 
-BEFORE_COMMIT = ("received", "stored")
+BEFORE_COMMIT = ("received",)
 AFTER_COMMIT = ("committed", "filed, not committed", "filed", "answering")
 
 

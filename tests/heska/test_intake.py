@@ -539,7 +539,7 @@ def test_a_database_that_refuses_is_503(heska, lab_request, monkeypatch, error):
     def refuse(*_, **__):
         raise error("disk full")
 
-    monkeypatch.setattr(journal, "insert", refuse)
+    monkeypatch.setattr(journal.quick, "insert_unless_there", refuse)
     answer = heska.post(result_url(lab_request), examples.raw("06"))
     assert answer.status_code == 503
     assert answer["Retry-After"] == "30"

@@ -150,7 +150,7 @@ def post_unmatched(opened: Opened, body: Json, *, at: datetime) -> Message:
 
 def _post(opened: Opened, target: str, body: Json, at: datetime) -> Message:
     with clock(at):
-        message = journal.insert(
+        message = journal.unsaved(
             vendor=VENDOR,
             clinic=opened.clinic,
             sender="demo",
@@ -158,6 +158,7 @@ def _post(opened: Opened, target: str, body: Json, at: datetime) -> Message:
             headers={"Content-Type": "application/json"},
             raw=encode(body),
         )
+        message.save()
         services.file_stored(message)
     message.refresh_from_db()
     if message.state not in (MessageState.FILED, MessageState.UNMATCHED):

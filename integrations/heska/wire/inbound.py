@@ -180,7 +180,7 @@ def _row(row: Reader) -> Row:
         number = read_number((value or "").lstrip("<>=≤≥ "))
         row.redundant("NumericValue", _said(value, number))
         sign = html.unescape(row.text("Qualifier"))
-        if sign and sign == html.unescape(_said(value, None)):
+        if not sign or sign == html.unescape(_said(value, None)):
             pass  # it is in the value too
         elif sign in SIGNS and value is not None and read_number(value) is not None:
             # The value alone would be read as just that number.
@@ -188,10 +188,12 @@ def _row(row: Reader) -> Row:
             row.account.warnings.append("Qualifier came apart from its value; it was put to it.")
         else:
             row.keep("Qualifier")
-        if reason and words(reason) not in REASON_IN:
-            row.keep("NotReportedReason")
         value_type = row.word("ValueType", VALUE_TYPE_IN)
-        known_reason = REASON_IN.get(words(reason), words(reason)[:32])
+        known_reason = ""
+        if reason:
+            known_reason = REASON_IN.get(words(reason), words(reason)[:32])
+            if words(reason) not in REASON_IN:
+                row.keep("NotReportedReason")
         if (
             value_type == "not_reported"
             and not known_reason

@@ -23,6 +23,22 @@ def _normal(key: str) -> str:
     return key.replace("_", "").casefold()
 
 
+def _names(keys: tuple[str, ...]) -> dict[str, str]:
+    """The key that each name stands under, the first one where several are one name."""
+    # All rows of a panel have the same keys; an object with more or longer ones is none of them.
+    return _few_names(keys) if len(keys) <= 32 and max(map(len, keys)) <= 32 else _find(keys)
+
+
+def _find(keys: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key in keys:
+        found.setdefault(normal(key), key)
+    return found
+
+
+_few_names = lru_cache(maxsize=256)(_find)
+
+
 @dataclass
 class Account:
     """What no field took, by JSON pointer (RFC 6901), and sentences on what was odd."""
@@ -50,11 +66,9 @@ class Reader:
     is kept."""
 
     def __init__(self, value: dict[str, Any], pointer: str, account: Account) -> None:
+        self._value = value
         self._left = dict(value)
-        self._taken: dict[str, Any] = {}
-        self._keys: dict[str, str] = {}
-        for key in value:
-            self._keys.setdefault(normal(key), key)
+        self._keys = _names(tuple(value)) if value else {}
         self._pointer = pointer
         self._account = account
 
@@ -66,11 +80,8 @@ class Reader:
             self._account.keep(f"{self._pointer}/{escape(key)}", value)
 
     def _take(self, name: str) -> tuple[str, Any]:
-        key = self._keys.get(normal(name))
-        if key is None or key not in self._left:
-            return name, None
-        self._taken[key] = self._left.pop(key)
-        return key, self._taken[key]
+        key = self._keys.get(_normal(name))
+        return (name, None) if key is None else (key, self._left.pop(key, None))
 
     def _put_back(self, key: str, value: Any) -> None:
         self._left[key] = value
@@ -79,8 +90,8 @@ class Reader:
         """What those fields hold was looked at, but no field of ours holds it: keep it too."""
         for name in names:
             key = self._keys.get(normal(name))
-            if key in self._taken:
-                self._left[key] = self._taken[key]
+            if key is not None:
+                self._left[key] = self._value[key]
 
     def literal(self, name: str) -> tuple[str | None, bool]:
         """The value as text and whether it was a string or a number: `true`, an object or a list
@@ -110,6 +121,8 @@ class Reader:
         if value is None:
             return ""
         if isinstance(value, str):
+            if type(value) is str and value.isascii() and value.isprintable():
+                return "" if value.isspace() else value
             text = safe(str(value))
             if text != value:
                 self._account.warnings.append(f"{name} holds characters that cannot be shown.")

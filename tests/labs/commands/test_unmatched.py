@@ -85,7 +85,7 @@ def test_a_conflict_goes_onto_the_request_it_was_sent_for() -> None:
     request = make_request(make_patient(clinic, patient_id="P-1"), accepted=True)
     message = make_message(clinic)
     report = make_report(identity=Identity(patient_name="Somebody"), message_id="m-1")
-    results.file_report(message=message, report=report, request=request)
+    results.file_report(message=message, report=report, result_key=request.result_key)
     assert UnmatchedResult.objects.get().reason == UnmatchedReason.CONFLICT
     args = ["--clinic", clinic.public_id, "--as", "alice", "--patient", "P-1"]
     assert answer("match_unmatched", "m-1", *args)["lab_report_id"] == request.lab_report_id

@@ -57,7 +57,7 @@ def orphan(clinic):
 
 def follow(orphan, report):
     message = make_message(orphan.clinic)
-    results.file_report(message=message, report=report, request=None)
+    results.file_report(message=message, report=report, result_key=None)
     message.refresh_from_db()
     orphan.refresh_from_db()
     return message.unmatched

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from labs.models import LabRequest
-from labs.services.quick import Compiled
+from labs.services.quick import Compiled, Records
 
 
 @pytest.fixture
@@ -22,13 +22,13 @@ def hasty() -> Iterator[None]:
 
 
 def query() -> Compiled:
-    return Compiled(
-        LabRequest.objects.select_related("clinic", "patient__owner", "requested_by").filter(pk=0)
+    return Records(
+        LabRequest.objects.filter(pk=0), clinic=(), patient=(), patient__owner=(), requested_by=()
     )
 
 
 def test_threads_that_compose_at_once_compose_the_same(hasty: None) -> None:
-    right = query()._compose((0,)).sql
+    right = query()._compose(1)[0]
     for _ in range(30):
         shared, start = query(), threading.Barrier(8)
         composed: list[object] = []
@@ -40,7 +40,7 @@ def test_threads_that_compose_at_once_compose_the_same(hasty: None) -> None:
         ) -> None:
             start.wait()
             try:
-                composed.append(shared._compose((0,)).sql)
+                composed.append(shared._compose(1)[0])
             except Exception as error:
                 composed.append(error)
 
@@ -50,4 +50,4 @@ def test_threads_that_compose_at_once_compose_the_same(hasty: None) -> None:
         for thread in threads:
             thread.join()
         assert composed == [right] * 8
-        assert shared._compose((0,)).sql == right
+        assert shared._compose(1)[0] == right

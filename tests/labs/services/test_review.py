@@ -42,7 +42,7 @@ def report(version, rows, status="final", key="run", **fields):
 
 def file(request, filed):
     assert not results.file_report(
-        message=make_message(request.clinic), report=filed, request=request
+        message=make_message(request.clinic), report=filed, result_key=request.result_key
     ).held
     request.refresh_from_db()
 

@@ -50,7 +50,9 @@ def new_request():
 
 def file(request, report, clinic=None):
     return results.file_report(
-        message=make_message(clinic or request.clinic), report=report, request=request
+        message=make_message(clinic or request.clinic),
+        report=report,
+        result_key=request.result_key if request else None,
     )
 
 
@@ -218,13 +220,15 @@ def test_filing_is_idempotent():
     request = new_request()
     stored = make_message(request.clinic)
     for _ in range(3):
-        filed = results.file_report(message=stored, report=STORY[1], request=request)
+        filed = results.file_report(message=stored, report=STORY[1], result_key=request.result_key)
         assert filed.state == "filed"
     assert LabResult.objects.count() == 1
     conflict = message("final", 2, [("1", "WBC", "0")])
     held = make_message(request.clinic)
     for _ in range(2):
-        assert results.file_report(message=held, report=conflict, request=request).held
+        assert results.file_report(
+            message=held, report=conflict, result_key=request.result_key
+        ).held
 
 
 def test_a_failure_in_the_middle_leaves_nothing_behind(monkeypatch):
@@ -237,12 +241,12 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("labs.services.states.refresh", broken)
         with pytest.raises(ZeroDivisionError):
-            results.file_report(message=stored, report=STORY[1], request=request)
+            results.file_report(message=stored, report=STORY[1], result_key=request.result_key)
     assert not TestRun.objects.exists()
     assert not Attachment.objects.exists()
     stored.refresh_from_db()
     assert stored.state == "received"
-    results.file_report(message=stored, report=STORY[1], request=request)
+    results.file_report(message=stored, report=STORY[1], result_key=request.result_key)
     assert Message.objects.get(pk=stored.pk).state == "filed"
 
 
