@@ -74,7 +74,7 @@ def the_order_of_versions(patch: pytest.MonkeyPatch) -> None:
 def rows_go_and_come(patch: pytest.MonkeyPatch) -> None:
     def change(run: Any) -> Any:
         rows = [row for row in run.rows if row.code != "WBC"]
-        return replace(run, rows=tuple(replace(row, sequence="9" + row.sequence) for row in rows))
+        return replace(run, rows=tuple(row._replace(sequence="9" + row.sequence) for row in rows))
 
     each_run(patch, change)
 
