@@ -57,7 +57,7 @@ def file_report(
         against: list[str] = []
         if request is not None:
             held = states.locked(request)
-            first = request.state in states.NOTHING_CAME
+            first = states.nothing_came(request, held)
             known = {} if first else runs.of_request(request)
             against = _against(report, request, held, known)
         if request is not None and not against:

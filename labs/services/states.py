@@ -105,12 +105,14 @@ LOCKED = Compiled(
         "tests__test_request_id",
         "tests__state",
         "tests__refusal",
+        "tests__withdrawn",
         "tests__panel_id",
         "tests__panel__code",
         "tests__panel__name",
     )
 )
-# While a request is in one of these, no run stands on it: `derive` gives them for no other reason.
+# While a request is in one of these, no run stands on it: `derive` gives them for no other reason,
+# unless a test was run by hand and taken out of the order (see `nothing_came`).
 NOTHING_CAME = {
     RequestState.DRAFT,
     RequestState.QUEUED,
@@ -139,13 +141,19 @@ def locked(request: LabRequest) -> Locked:
             test_request_id=test_request_id,
             state=state,
             refusal=refusal,
+            withdrawn=withdrawn,
             panel=Panel(pk=panel_pk, code=code, name=name),
         )
-        for _, _, pk, test_request_id, state, refusal, panel_pk, code, name in rows
+        for _, _, pk, test_request_id, state, refusal, withdrawn, panel_pk, code, name in rows
         if pk is not None
     ]
     submission, external_id, *_ = rows[0]
     return Locked(tests=tests, submission=submission, external_id=external_id or "")
+
+
+def nothing_came(request: LabRequest, held: Locked) -> bool:
+    """Whether surely no run stands on it yet."""
+    return request.state in NOTHING_CAME and not any(test.withdrawn for test in held.tests)
 
 
 def refresh(

@@ -23,6 +23,10 @@ MAX_TOKEN_SECONDS = 24 * 60 * 60
 MAX_WORDS = 500
 # In a receipt that is no JSON, the id that it names.
 NAMED = re.compile(rb'"lab_?report_?id"\s*:\s*"([^"]{1,100})"', re.IGNORECASE)
+HTML = re.compile(
+    rb"(\xef\xbb\xbf)?\s*(<!--.{0,500}?-->\s*)?<(!doctype\s+html|html|head|body|title|h1)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 REFUSALS = {"rejected", "refused", "declined", "failed", "error", "invalid"}
 WORDS = ("Message", "ErrorMessage", "detail", "error_description", "title", "error")
 
@@ -207,7 +211,7 @@ def error_words(body: bytes) -> str:
 
 
 def is_html(body: bytes) -> bool:
-    return body.lstrip()[:15].lower().startswith((b"<html", b"<!doctype html"))
+    return HTML.match(body) is not None
 
 
 def known_id(body: bytes) -> str:
