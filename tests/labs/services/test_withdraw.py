@@ -18,6 +18,7 @@ from tests.factories import (
     make_patient,
     make_report,
     make_request,
+    make_result,
     make_run,
     make_unmatched,
 )
