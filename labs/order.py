@@ -3,9 +3,32 @@ from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+
+# A clinic's own codes: (kind, species, folded word) -> the laboratory's code. Kinds: species, breed
+# (the only one with a species), sex, test.
+Codes = Mapping[tuple[str, str, str], str]
+
+
+def folded(word: str) -> str:
+    """Capitals and blanks make no other word."""
+    return " ".join(word.casefold().split())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """A word of the records and the code under which it goes out. `how`: code (the table's own),
+    own (this clinic's), substitute (for want of a code of its own; `meaning` says for what), words
+    (there is no code: the word itself), missing (nothing is recorded), none (it can't be sent)."""
+
+    kind: str
+    word: str
+    code: str
+    how: str
+    meaning: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +66,7 @@ class Order:
     doctor: str
     technician: str
     tests: tuple[OrderedTest, ...]
+    codes: Codes = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from labs.views import (
     attachments,
+    codes,
     home,
     matching,
     messages,
@@ -38,6 +39,9 @@ urlpatterns = [
     path("unmatched/", unmatched.index, name="unmatched"),
     path("unmatched/", include(matching.patterns())),
     path("unmatched/<uuid:uuid>/history/", unmatched.history, name="unmatched_history"),
+    path("codes/", codes.index, name="codes"),
+    path("codes/assign/", codes.assign, name="assign_code"),
+    path("codes/<int:pk>/remove/", codes.remove, name="remove_code"),
     path("messages/", messages.index, name="messages"),
     path("messages/<str:receipt_id>/", messages.page, name="message"),
     path("messages/<str:receipt_id>/body/", messages.body, name="message_body"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from labs.errors import NoVendor
 from labs.models import Clinic, LabRequest, Message
+from labs.order import Codes, Sent
 from labs.report import Report
 
 if TYPE_CHECKING:
@@ -45,6 +46,18 @@ class LabVendor(Protocol):
 
     def unmatched_endpoint(self, clinic: Clinic) -> str:
         """The address for results without a request."""
+
+    def sent_as(
+        self, *, species: str, breed: str, sex: str, neutered: bool | None, codes: Codes
+    ) -> list[Sent]:
+        """Under which codes an animal goes out, those of its clinic first. Costs no query."""
+
+    def test_code(self, code: str, codes: Codes) -> str:
+        """Under which code a test of the catalogue is ordered. Costs no query."""
+
+    def known_codes(self, kind: str, species: str) -> list[tuple[str, str]]:
+        """The codes that the laboratory is known to have, each with what it stands for; empty where
+        there is no list of them."""
 
     def is_connected(self, clinic: Clinic) -> bool:
         """Whether this clinic's credentials are there. Costs one query."""

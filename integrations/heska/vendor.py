@@ -10,7 +10,9 @@ from django.urls import reverse
 
 from integrations.heska.conf import ADAPTER_VERSION, VENDOR
 from integrations.heska.models import Connection
+from integrations.heska.wire import codes as wire
 from labs.models import Clinic, LabRequest, Message
+from labs.order import Codes, Sent
 from labs.report import Report
 
 if TYPE_CHECKING:
@@ -57,6 +59,21 @@ class Heska:
 
     def unmatched_endpoint(self, clinic: Clinic) -> str:
         return str(settings.PUBLIC_BASE_URL) + reverse("heska:unmatched", args=[clinic.public_id])
+
+    def sent_as(
+        self, *, species: str, breed: str, sex: str, neutered: bool | None, codes: Codes
+    ) -> list[Sent]:
+        return [
+            wire.species_sent(species, codes),
+            wire.breed_sent(species, breed, codes),
+            wire.sex_sent(sex, neutered, codes),
+        ]
+
+    def test_code(self, code: str, codes: Codes) -> str:
+        return wire.test_sent(code, codes)
+
+    def known_codes(self, kind: str, species: str) -> list[tuple[str, str]]:
+        return wire.known(kind, species)
 
     def is_connected(self, clinic: Clinic) -> bool:
         return Connection.objects.filter(clinic=clinic).exists()

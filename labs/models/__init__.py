@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from labs.models.catalogue import Analyte, Panel, PanelAnalyte, ReferenceInterval
 from labs.models.clinic import Analyzer, Clinic, Membership, Role
+from labs.models.code import ClinicCode, CodeKind
 from labs.models.event import LabEvent
 from labs.models.message import Message, MessageState
 from labs.models.patient import Owner, Patient, Sex, Species, Visit, Weight
@@ -36,6 +37,8 @@ __all__ = [
     "Analyzer",
     "Attachment",
     "Clinic",
+    "ClinicCode",
+    "CodeKind",
     "Flag",
     "LabEvent",
     "LabRequest",

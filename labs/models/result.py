@@ -201,7 +201,11 @@ class Observation(models.Model):
 
     class Meta:
         ordering = ("result", "position")
-        indexes = (models.Index(fields=["run", "current"], name="observation_current"),)
+        indexes = (
+            models.Index(fields=["run", "current"], name="observation_current"),
+            # Codes that the catalogue does not know, for whoever maps them: there are few.
+            models.Index(fields=["code"], condition=Q(analyte=None), name="observation_unmapped"),
+        )
 
     def __str__(self) -> str:
         return f"{self.code} {self.value_text}"

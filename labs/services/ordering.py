@@ -23,7 +23,8 @@ from labs.models import (
     Submission,
     SubmissionState,
 )
-from labs.services import states, submissions
+from labs.order import Codes
+from labs.services import codes, states, submissions
 from labs.services.events import record
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def place_request(
     if patient.deceased:
         raise InvalidInput(f"{patient} is recorded as deceased. Correct the record first.")
     _require_analyzers(patient, panels)
+    require_species(patient)
     with transaction.atomic():
         request = create_request(
             acting_user=acting_user,
@@ -155,6 +157,32 @@ def _require_analyzers(patient: Patient, panels: Sequence[Panel]) -> None:
             f"{patient.clinic} has no {missing[0].analyzer_model} in use for {missing[0].name}. "
             "An administrator can add the analyzer."
         )
+
+
+def require_species(patient: Patient) -> None:
+    """Raises InvalidInput where the laboratory has no code for the animal's species: an order that
+    it can only refuse is not taken. One query, and only there."""
+    vendor = vendors.default()
+
+    def can_go(own: Codes) -> bool:
+        sent = vendor.sent_as(
+            species=patient.species,
+            breed=patient.breed,
+            sex=patient.sex,
+            neutered=patient.neutered,
+            codes=own,
+        )
+        return all(each.how != "none" for each in sent)
+
+    if not can_go({}) and not can_go(codes.of_clinic(patient.clinic, vendor.name)):
+        raise InvalidInput(no_species(vendor.label, patient))
+
+
+def no_species(label: str, patient: Patient) -> str:
+    return (
+        f"{label} has no code for the species of {patient.name}. Run the test at the analyzer by "
+        "hand and match the result when it comes, or have an administrator enter a code."
+    )
 
 
 def cancel_request(*, acting_user: User | None, request: LabRequest, reason: str) -> str:

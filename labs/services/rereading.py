@@ -29,12 +29,12 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.report import File, Identity, Report, Run
-from labs.services import differences, quick, runs, states, versions
+from labs.services import codes, differences, quick, runs, states, versions
 from labs.services.differences import Difference
 from labs.services.events import record
 from labs.services.identity import contradictions, newly_contradicts
 from labs.services.results import as_read
-from labs.services.rows import Known, analytes_by_code, observations
+from labs.services.rows import Known, observations
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -263,7 +263,7 @@ def _parts(message: Message, report: Report, place: Place, stored: list[LabResul
         rows[row.result_id].append(_columns(row, OF_ROW))
     # Two messages may describe one run in two ways: the first one's words are the run's.
     own = _described_by(message, place.known.values())
-    analytes = analytes_by_code()
+    analytes = codes.analytes_for(message, report)
     parts = []
     for run in report.runs:
         version, run_row = by_key.pop(run.key, None), place.known.get(run.key)
@@ -384,7 +384,7 @@ def _run_key(attachment: Attachment) -> str | None:
 
 def _store(plan: _Plan, place: Place, acting_user: User | None, source: str) -> None:
     message, report = plan.message, plan.report
-    analytes = analytes_by_code()
+    analytes = codes.analytes_for(message, report)
     touched = []
     for part in plan.parts:
         if part.change.about and part.run is not None and part.read is not None:

@@ -17,10 +17,10 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.report import File, Report, Run
-from labs.services import panels, quick, versions
+from labs.services import codes, panels, quick, versions
 from labs.services.files import content_type_of
 from labs.services.quick import Records
-from labs.services.rows import analytes_by_code, digest, fit, observations
+from labs.services.rows import digest, fit, observations
 
 RUNS = Records(TestRun.objects.filter(request=0, unmatched=None).order_by())
 
@@ -67,7 +67,7 @@ def store(
     (`of_request`). The head row is locked, so nobody else adds one meanwhile.
 
     Returns requested test, status and review state of each."""
-    analytes = analytes_by_code()
+    analytes = codes.analytes_for(message, report)
     stored = []
     for run in report.runs:
         earlier = known.get(run.key)
@@ -126,10 +126,20 @@ def new_run(
         clinic=message.clinic,
         request=request,
         unmatched=unmatched,
-        requested_test=panels.requested_test(run, tests),
+        requested_test=answered(message, run, tests),
     )
     quick.insert(stored)
     return stored
+
+
+def answered(message: Message, run: Run, tests: list[RequestedTest]) -> RequestedTest | None:
+    """The test that a run answers. One query where it says none of ours: the clinic may order it
+    under another code, and then it answers under that one."""
+    found = panels.requested_test(run, tests)
+    if found or not tests or not run.test_code or message.clinic is None:
+        return found
+    ours = codes.panel_behind(message.clinic, message.vendor, run.test_code)
+    return next((test for test in tests if test.panel.code == ours), None) if ours else None
 
 
 def described(run: Run, **stands: Any) -> TestRun:

@@ -21,7 +21,7 @@ from labs.errors import InvalidInput
 from labs.failpoints import failpoint
 from labs.models import Clinic, LabRequest, RequestedTest, Submission, SubmissionState, TestState
 from labs.order import Order, OrderedTest, Receipt
-from labs.services import states
+from labs.services import codes, states
 from labs.services.events import record
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ def order_of(submission: Submission) -> Order:
             )
             for test in request.tests.filter(withdrawn=False).select_related("panel")
         ),
+        codes=codes.of_clinic(submission.clinic, submission.vendor),
     )
 
 

@@ -10,6 +10,7 @@ from labs.errors import LabError
 from labs.forms import RequestForm
 from labs.models import Patient
 from labs.queries import ordering as queries
+from labs.queries.codes import sent_as
 from labs.queries.patients import search, with_weight
 from labs.services import ordering
 from labs.views.access import StaffRequest, load, staff_required
@@ -42,7 +43,7 @@ def new(request: StaffRequest) -> HttpResponse:
             form.add_error(None, error.message)
         else:
             return redirect("labs:request", lab_report_id=placed.lab_report_id)
-    context = {"form": form, "patient": patient, "tiles": tiles}
+    context = {"form": form, "patient": patient, "tiles": tiles, "sent": sent_as(patient)}
     return render(request, "labs/new_request.html", context, status=422 if form.errors else 200)
 
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from integrations.heska.wire import strict
+from integrations.heska.wire import codes, strict
 from integrations.heska.wire.reader import Account, Reader
-from integrations.heska.wire.tables import SPECIES_OUT, breed_out, sex_out
 from labs.order import Order, Receipt, TestOutcome
 
 SUBSCRIPTION_HEADER = "Ocp-Apim-Subscription-Key"
@@ -84,13 +83,12 @@ def _jwt_seconds(token: str, now: float) -> float:
 
 def order_body(order: Order) -> dict[str, Any]:
     """The body of Submit Lab Report. Raises Unmappable rather than guess a code."""
-    species = SPECIES_OUT.get(order.species)
-    if species is None:
+    species = codes.species_sent(order.species, order.codes).code
+    if not species:
         raise Unmappable(
             f"Heska has no code for the species of {order.patient_name}. Run the test at the "
             "analyzer by hand and match the result when it comes."
         )
-    breed = breed_out(species, order.breed)
     doctor_last, _, doctor_first = (part.strip() for part in order.doctor.partition(","))
     return {
         "LabReportId": order.lab_report_id,
@@ -103,9 +101,8 @@ def order_body(order: Order) -> dict[str, Any]:
             "PatientId": order.patient_id,
             "Name": order.patient_name,
             "Species": species,
-            # A breed that is in no table goes in the clinic's own words, never as the likeliest.
-            "Breed": order.breed if breed is None else breed,
-            "Sex": sex_out(order.sex, order.neutered),
+            "Breed": codes.breed_sent(order.species, order.breed, order.codes).code,
+            "Sex": codes.sex_sent(order.sex, order.neutered, order.codes).code,
             "DateOfBirth": order.birth_date.isoformat() if order.birth_date else None,
             "DateOfBirthEstimated": order.birth_date_estimated,
             "Weight": None if order.weight_kg is None else f"{order.weight_kg:.2f}",
@@ -122,7 +119,7 @@ def order_body(order: Order) -> dict[str, Any]:
         "Tests": [
             {
                 "TestRequestId": test.test_request_id,
-                "TestCode": test.code,
+                "TestCode": codes.test_sent(test.code, order.codes),
                 "TestName": test.name,
                 "AnalyzerModel": test.analyzer_model,
                 "SampleType": test.specimen_type,

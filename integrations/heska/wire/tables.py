@@ -34,6 +34,13 @@ SEX_IN = {
     "spayed female": "F",
     "spayed": "F",
 }
+SEX_WORDS = {
+    "M": "male",
+    "CM": "male neutered",
+    "F": "female",
+    "SF": "female spayed",
+    "U": "sex unknown",
+}
 STATUS_IN = {
     "": "",
     "preliminary": "preliminary",
@@ -80,10 +87,18 @@ def breeds() -> dict[tuple[str, str], str]:
     """(species code, breed's name in lower case) -> breed code."""
     with CODES.open(encoding="utf-8", newline="") as file:
         return {
-            (row["species_code"], words(row["pims_name"])): row["code"]
+            (row["species_code"], words(_mended(row["pims_name"]))): row["code"]
             for row in csv.DictReader(file)
             if row["type"] == "breed"
         }
+
+
+def _mended(name: str) -> str:
+    """The table's names with accents were read as Windows-1252 once: `LÃ¶wchen` is Löwchen."""
+    try:
+        return name.encode("cp1252").decode("utf-8")
+    except UnicodeError:
+        return name
 
 
 def breed_out(species_code: str, breed: str) -> str | None:

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from labs.models import Attachment, Clinic, LabRequest, Patient, UnmatchedResult
 from labs.services import matching, review
+from labs.services.codes import set_code
 from tests import factories
 
 COUNTS = Path(__file__).parent.parent / "query_counts.json"
@@ -32,6 +33,9 @@ def fill(clinic: Clinic, vet: User, rows: int) -> None:
     codes = [f"A{number}" for number in range(rows)]
     runs = [factories.make_row(code) for code in codes]
     biscuit = factories.make_patient(clinic, patient_id="P-BISCUIT")
+    for index in range(rows):
+        factories.make_patient(clinic, breed=f"Breed {index}")
+        set_code(acting_user=None, clinic=clinic, kind="sex", word=f"word {index}", code="X")
     for index in range(rows):
         patient = factories.make_patient(clinic, name=f"Rex {index}")
         factories.make_request(patient, acting_user=vet, panels=["HHEM-1", "HDC-3"])
@@ -82,6 +86,7 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "unmatched, matched": reverse("labs:unmatched") + "?state=matched",
         "unmatched history": reverse("labs:unmatched_history", args=[orphan.uuid]),
         "messages": reverse("labs:messages"),
+        "codes": reverse("labs:codes"),
         "message": reverse("labs:message", args=[message.receipt_id]),
     }
 
