@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from labs import clock
 from labs.errors import AppendOnly
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+
+# An order that the laboratory has not taken by then is said to staff.
+UNDELIVERED = timedelta(minutes=15)
 
 
 class ClinicQuerySet(models.QuerySet[Any]):
@@ -55,6 +61,14 @@ class RequestQuerySet(ClinicQuerySet):
     def open(self) -> Self:
         """Not yet complete and not given up: a result for one of its tests may still come."""
         return self.exclude(state__in=["draft", "complete", "cancelled"])
+
+    def needing_a_person(self, now: datetime | None = None) -> Self:
+        """Refused, held or given up; or not delivered for so long that staff should know."""
+        at = (now or timezone.now()) - UNDELIVERED
+        late = Q(submission__first_attempt_at__lt=at) | Q(
+            submission__first_attempt_at=None, submission__not_before__lt=at
+        )
+        return self.filter(Q(state="needs_attention") | Q(late, state__in=["queued", "sent"]))
 
 
 class UnmatchedQuerySet(ClinicQuerySet):

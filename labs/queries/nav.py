@@ -14,7 +14,6 @@ from labs.models import (
     LabRequest,
     Message,
     MessageState,
-    RequestState,
     ReviewState,
     TestRun,
     UnmatchedResult,
@@ -73,20 +72,19 @@ def nav(clinic: Clinic) -> Nav:
         .values("pk")
         .annotate(
             review=_count(runs, Count("request", distinct=True)),
-            running=_count(requests.open().exclude(state=RequestState.NEEDS_ATTENTION)),
-            attention=_count(requests.filter(state=RequestState.NEEDS_ATTENTION)),
+            open=_count(requests.open()),
+            attention=_count(requests.needing_a_person()),
             unmatched=_count(waiting),
             oldest_unmatched=_count(waiting, Min("created_at")),
             quarantined=_count(quarantined),
         )
         .get()
     )
+    counts = {name: row[name] or 0 for name in ("review", "attention", "unmatched", "quarantined")}
     return Nav(
         oldest_unmatched=row["oldest_unmatched"],
-        **{
-            name: row[name] or 0
-            for name in ("review", "running", "attention", "unmatched", "quarantined")
-        },
+        running=(row["open"] or 0) - counts["attention"],
+        **counts,
     )
 
 

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
 
-from labs.models import LabRequest, Message, RequestedTest, RequestState, Specimen, TestState
+from labs.models import (
+    LabRequest,
+    Message,
+    RequestedTest,
+    RequestState,
+    Specimen,
+    Submission,
+    SubmissionState,
+    TestState,
+)
 from labs.queries import events as audit
 from labs.queries.patients import with_weight
 from labs.queries.results import Results, results_of
 from labs.queries.timeline import DELIVERED, Step, steps
-from labs.queries.words import Chip, sending, state_chip, submission_of
+from labs.queries.words import BY_HAND, Chip, duration, sending, state_chip, submission_of, times
+from labs.queries.words import undelivered as undelivered_for
 
 TEST_CHIPS = {
     TestState.REQUESTED: Chip(word="waiting", shape="wait"),
@@ -44,8 +55,10 @@ class RequestPage:
     events: list[audit.Event]
     messages: list[Message]
     trouble: Trouble | None
+    notices: list[str]
     can_cancel: bool
-    can_resubmit: bool
+    may_be_there: bool
+    resubmit: str
     version: str
 
     @property
@@ -76,22 +89,13 @@ def request_page(request: LabRequest) -> RequestPage:
         RequestState.SENT,
         RequestState.NEEDS_ATTENTION,
     )
-    trouble = None
-    if submission and submission.last_error and undelivered:
-        stuck = request.state == RequestState.NEEDS_ATTENTION
-        trouble = Trouble(
-            sentence=submission.last_error,
-            words=submission.provider_words,
-            next="Nothing more is tried until somebody acts."
-            if stuck
-            else sending(submission, now).split(", ", 1)[-1],
-        )
+    trouble = _trouble(submission, now) if submission and undelivered else None
     tests = list(request.tests.all())
     specimens = {t.specimen_id: t.specimen for t in tests if t.specimen}
     return RequestPage(
         request=request,
         chip=state_chip(request, now),
-        tests=[(test, TEST_CHIPS[TestState(test.state)]) for test in tests],
+        tests=[(test, _chip(test)) for test in tests],
         specimens=list(specimens.values()),
         results=results,
         steps=steps(request, results, events, now),
@@ -107,12 +111,96 @@ def request_page(request: LabRequest) -> RequestPage:
             .distinct()
         ),
         trouble=trouble,
+        notices=_notices(request, submission, tests, events),
         can_cancel=request.state != RequestState.CANCELLED and not results.runs,
-        can_resubmit=request.state == RequestState.NEEDS_ATTENTION
-        and submission is not None
-        and submission.accepted_at is None,
+        may_be_there=submission is not None
+        and (submission.may_have_arrived or submission.state == SubmissionState.SENDING),
+        resubmit=RESUBMIT.get(str(submission.state), "") if submission and trouble else "",
         version=head(request),
     )
+
+
+RESUBMIT: dict[str, str] = {
+    SubmissionState.QUEUED: "Try now",
+    SubmissionState.UNKNOWN: "Try now",
+    SubmissionState.HELD: "Try again",
+    SubmissionState.REJECTED: "Send again",
+    SubmissionState.NEEDS_ATTENTION: "Send again",
+}
+
+
+def _trouble(submission: Submission, now: datetime) -> Trouble | None:
+    """None while all is well."""
+    late = undelivered_for(submission, now)
+    if not submission.last_error and not late:
+        return None
+    match submission.state:
+        case SubmissionState.REJECTED:
+            next_ = (
+                "Nothing more is tried until somebody acts. Correct what the laboratory names, on "
+                f"the patient's record or by a new order, then send it again. {BY_HAND}"
+            )
+        case SubmissionState.HELD:
+            next_ = (
+                "The order waits, and goes by itself once that is mended. “Try again” asks the "
+                f"laboratory once more. {BY_HAND}"
+            )
+        case SubmissionState.NEEDS_ATTENTION:
+            next_ = (
+                f"It was tried {times(submission.attempts)}; nothing more is tried until somebody "
+                f"acts. {BY_HAND}"
+            )
+        case _:
+            said = sending(submission, now)
+            next_ = said.split(", ", 1)[-1] if submission.last_error else said
+            if submission.may_have_arrived:
+                next_ = (
+                    "It may have arrived. It is sent again under the same id, so it can't be "
+                    f"there twice. {next_[:1].upper()}{next_[1:]}"
+                )
+    asked = submission.first_attempt_at is not None
+    silent = "The laboratory has not answered yet." if asked else "The order has not left yet."
+    sentence = submission.last_error or silent
+    if late:
+        sentence = f"Not delivered for {duration(late)}: {sentence}"
+    return Trouble(sentence=sentence, words=submission.provider_words, next=next_)
+
+
+def _chip(test: RequestedTest) -> Chip:
+    if test.withdrawn and test.state == TestState.REQUESTED:
+        return Chip(word="not ordered", shape="warn")
+    return TEST_CHIPS[TestState(test.state)]
+
+
+def _notices(
+    request: LabRequest,
+    submission: Submission | None,
+    tests: list[RequestedTest],
+    events: list[audit.Event],
+) -> list[str]:
+    """What is to be done outside of this application, or once more in it."""
+    found = []
+    if request.state == RequestState.CANCELLED and submission and submission.may_have_arrived:
+        found.append(
+            "Cancelled here. The laboratory has this order, or may have it: remove it at the "
+            "analyzer. A result that comes all the same is held under “Unmatched”."
+        )
+    names = {test.panel.code: test.panel.name for test in tests}
+    left = [event for event in events if event.verb == "request.not_withdrawn"]
+    codes = dict.fromkeys(code for event in reversed(left) for code in event.data.get("tests", []))
+    if codes:
+        which = " and ".join(names.get(code, code) for code in codes)
+        found.append(
+            f"{which} had been sent before the result of a run by hand was put here: remove it at "
+            "the analyzer, or it is run twice."
+        )
+    gone = [t.panel.name for t in tests if t.withdrawn and t.state == TestState.REQUESTED]
+    if gone:
+        found.append(
+            f"{' and '.join(gone)} was taken out of the order because it had been run by hand, and "
+            "that match was taken back since. Order it again if it is still wanted."
+        )
+    return found
 
 
 def heads() -> Any:

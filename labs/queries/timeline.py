@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from labs.models import LabRequest, RequestState
+from labs.models import LabRequest, RequestState, SubmissionState
 from labs.queries.events import Event
 from labs.queries.results import Results
 from labs.queries.words import OPEN_TESTS, due_at, duration, longest_open, stalled, submission_of
@@ -81,7 +81,6 @@ def _sending(request: LabRequest, now: datetime) -> list[Step]:
     submission = submission_of(request)
     if submission is None:
         return []
-    stuck = bool(submission.last_error)
     if submission.accepted_at:
         tries = f"attempt {submission.attempts}" if submission.attempts > 1 else ""
         return [
@@ -93,10 +92,25 @@ def _sending(request: LabRequest, now: datetime) -> list[Step]:
                 detail=submission.external_id,
             ),
         ]
+    if submission.state == SubmissionState.CANCELLED:
+        may = submission.may_have_arrived
+        return [
+            Step(
+                word="Sent" if may else "Not sent",
+                state="done" if may else "off",
+                at=submission.first_attempt_at if may else None,
+                detail="may be at the analyzer" if may else "",
+            )
+        ]
     if request.state in DELIVERED:
         return [
             Step(word="Sent", state="done", at=submission.first_attempt_at),
             Step(word="Accepted", state="done", detail="no receipt, but results came"),
+        ]
+    if submission.state == SubmissionState.HELD:
+        return [
+            Step(word="Not sent", state="warn", detail="waits until the set-up is mended"),
+            Step(word="Accepted", state="todo"),
         ]
     if not submission.first_attempt_at:
         late = stalled(submission, now)
@@ -108,17 +122,22 @@ def _sending(request: LabRequest, now: datetime) -> list[Step]:
             ),
             Step(word="Accepted", state="todo"),
         ]
-    sent = Step(word="Sent", state="done", at=submission.first_attempt_at)
-    if stuck:
+    tries = f"{submission.attempts} attempts" if submission.attempts > 1 else ""
+    if not submission.last_error:
         return [
-            sent,
-            Step(
-                word="Not accepted",
-                state="warn",
-                detail=f"{submission.attempts} attempts" if submission.attempts > 1 else "",
-            ),
+            Step(word="Sent", state="done", at=submission.first_attempt_at),
+            Step(word="Accepted", state="now"),
         ]
-    return [sent, Step(word="Accepted", state="now" if submission.first_attempt_at else "todo")]
+    if not submission.may_have_arrived and submission.state != SubmissionState.REJECTED:
+        # Surely not there: "sent" would send people to the analyzer for nothing.
+        return [
+            Step(word="Not sent", state="warn", at=submission.first_attempt_at, detail=tries),
+            Step(word="Accepted", state="todo"),
+        ]
+    return [
+        Step(word="Sent", state="done", at=submission.first_attempt_at),
+        Step(word="Not accepted", state="warn", detail=tries),
+    ]
 
 
 def _results(

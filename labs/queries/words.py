@@ -17,11 +17,16 @@ from labs.models import (
     SubmissionState,
     TestState,
 )
+from labs.querysets import UNDELIVERED
 
 # From placing the order to the sample lying in the analyzer; a panel's usual time starts there.
 LOADING = timedelta(minutes=15)
 # The sweeper comes every 30 seconds; what was due for longer is taken up by nobody.
 STALLED = timedelta(seconds=90)
+UNDER_WAY = (SubmissionState.QUEUED, SubmissionState.UNKNOWN, SubmissionState.SENDING)
+BY_HAND = (
+    "If it can't wait, run the tests at the analyzer by hand and match the result when it comes."
+)
 OPEN_TESTS = {TestState.REQUESTED, TestState.RUNNING}
 
 FLAG_WORDS = {
@@ -86,6 +91,11 @@ def duration(span: timedelta) -> str:
     return f"{days} day" if days == 1 else f"{days} days"
 
 
+def times(count: int) -> str:
+    """`once`, `11 times`."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def due_at(request: LabRequest, usual_minutes: int | None) -> datetime:
     """When results of all tests that are still open are to be expected."""
     return request.requested_at + LOADING + timedelta(minutes=usual_minutes or 0)
@@ -107,6 +117,9 @@ def state_chip(request: LabRequest, now: datetime) -> Chip:
             return Chip(word="needs attention", shape="warn")
         case RequestState.DRAFT:
             return Chip(word="draft", shape="off")
+        case RequestState.QUEUED | RequestState.SENT if undelivered(submission, now):
+            waits = duration(undelivered(submission, now))
+            return Chip(word=f"not delivered for {waits}", shape="warn")
         case RequestState.QUEUED | RequestState.SENT if submission and (
             submission.last_error or stalled(submission, now)
         ):
@@ -150,10 +163,12 @@ def next_step(request: LabRequest, now: datetime) -> str:
 
 def sending(submission: Submission, now: datetime) -> str:
     """What the outbox will do with an order that is not accepted yet."""
+    late = undelivered(submission, now)
+    by_hand = f". {BY_HAND}" if late else ""
     if submission.state == SubmissionState.SENDING:
-        return "being sent now"
-    if late := stalled(submission, now):
-        return f"nothing is being sent for {duration(late)}: tell your administrator"
+        return f"being sent now{by_hand}"
+    if waiting := stalled(submission, now):
+        return f"nothing is being sent for {duration(waiting)}: tell your administrator{by_hand}"
     if not submission.attempts:
         return "is sent within seconds"
     when = (
@@ -162,7 +177,16 @@ def sending(submission: Submission, now: datetime) -> str:
         else "next try now"
     )
     words = (submission.last_error or "No answer yet.").rstrip(".")
-    return f"{words}, {when}, attempt {submission.attempts + 1}"
+    return f"{words}, {when}, attempt {submission.attempts + 1}{by_hand}"
+
+
+def undelivered(submission: Submission | None, now: datetime) -> timedelta:
+    """For how long an order is on its way, once that is longer than staff should wait unknowing;
+    zero before. As `RequestQuerySet.needing_a_person` has it."""
+    if submission is None or submission.state not in UNDER_WAY:
+        return timedelta(0)
+    late = now - (submission.first_attempt_at or submission.not_before)
+    return late if late > UNDELIVERED else timedelta(0)
 
 
 def stalled(submission: Submission | None, now: datetime) -> timedelta:
@@ -199,7 +223,12 @@ EVENT_WORDS = {
     "submission.queued": "could not be reached, the order is tried again",
     "submission.unknown": "gave no clear answer, the order is sent again under the same id",
     "submission.needs_attention": "could not take the order, a person must look",
+    "submission.held": "stopped the order until the set-up is mended",
+    "submission.released": "let the order go again",
+    "submission.cancelled": "did not send the order, it was cancelled",
     "submission.resubmitted": "sent the order again",
+    "request.withdrawn": "took what was run by hand out of the order",
+    "request.not_withdrawn": "could not take what was run by hand out of the order, it had left",
     "result.filed": "delivered results",
     "result.reread": "read a stored message again, differently",
     "result.reviewed": "signed the results",
@@ -238,7 +267,7 @@ def event_detail(event: LabEvent) -> str:
     data: dict[str, Any] = event.data or {}
     if event.verb.startswith("submission.") and data.get("error"):
         return f"Attempt {data.get('attempt')}: {data['error']}"
-    if event.verb == "request.placed":
+    if event.verb in ("request.placed", "request.withdrawn", "request.not_withdrawn"):
         return ", ".join(data.get("tests", []))
     reason = data.get("reason", "")
     return reason if isinstance(reason, str) and event.verb != "unmatched.received" else ""

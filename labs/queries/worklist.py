@@ -173,7 +173,7 @@ def _running(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
     open_requests = (
         LabRequest.objects.filter(clinic=clinic)
         .open()
-        .exclude(state=RequestState.NEEDS_ATTENTION)
+        .exclude(pk__in=LabRequest.objects.filter(clinic=clinic).needing_a_person().values("pk"))
         .order_by()
         .annotate(
             usual=Max("tests__panel__usual_minutes", filter=Q(tests__state__in=list(OPEN_TESTS)))
@@ -188,7 +188,8 @@ def _running(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
 
 
 def _attention(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
-    rows = _of(clinic).filter(state=RequestState.NEEDS_ATTENTION)
+    waiting = LabRequest.objects.filter(clinic=clinic).needing_a_person()
+    rows = _of(clinic).filter(pk__in=waiting.values("pk"))
     return page_of(rows.order_by("requested_at", "pk"), number, size)
 
 

@@ -82,12 +82,11 @@ def choose(request: StaffRequest, lab_report_id: str) -> HttpResponse:
 @staff_required
 def cancel(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     def act(lab_request: LabRequest) -> str:
-        ordering.cancel_request(
+        return ordering.cancel_request(
             acting_user=request.user,
             request=lab_request,
             reason=request.POST.get("reason", "").strip(),
         )
-        return "Cancelled here. If the analyzer already has it, remove it there too."
 
     return _act(request, lab_report_id, act)
 

@@ -158,7 +158,7 @@ def test_cancelling_says_what_it_does_not_do(
     response = signed_in(alice).post(
         address(running, "cancel"), {"reason": "Wrong animal"}, follow=True
     )
-    assert "remove it there too" in response.content.decode()
+    assert "remove it at the analyzer too" in response.content.decode()
     running.refresh_from_db()
     assert running.state == "cancelled" and running.cancelled_reason == "Wrong animal"
 
