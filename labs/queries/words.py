@@ -114,7 +114,8 @@ def state_chip(request: LabRequest, now: datetime) -> Chip:
         case RequestState.CANCELLED:
             return Chip(word="cancelled", shape="off")
         case RequestState.NEEDS_ATTENTION:
-            return Chip(word="needs attention", shape="warn")
+            held = submission is not None and submission.state == SubmissionState.HELD
+            return Chip(word="waiting for the set-up" if held else "needs attention", shape="warn")
         case RequestState.DRAFT:
             return Chip(word="draft", shape="off")
         case RequestState.QUEUED | RequestState.SENT if undelivered(submission, now):

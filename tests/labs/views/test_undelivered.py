@@ -135,7 +135,12 @@ BROKEN = [
     ),
     (
         held,
-        ["refuses this clinic's credentials", "Invalid User or Password", "goes by itself once"],
+        [
+            "waiting for the set-up",
+            "refuses this clinic's credentials",
+            "Invalid User or Password",
+            "goes by itself once",
+        ],
         "Try again",
     ),
     (given_up, ["Heska can't be reached.", "tried 11 times", BY_HAND], "Send again"),
