@@ -21,6 +21,11 @@ class LabVendor(Protocol):
     # Of the code that reads messages. Higher with each change in how it reads any of them.
     adapter_version: str
 
+    @property
+    def environment(self) -> str:
+        """Where orders go: `production`, or else `sandbox` (the laboratory's test system) or `demo`
+        (a simulator), which every page says."""
+
     def wake(self, submission_id: int) -> None:
         """Ask a worker to deliver that submission soon. Never raises and returns at once, also
         where the broker is down: the sweeper takes up what was not heard."""

@@ -131,3 +131,18 @@ def token_encoding(**_: Any) -> list[CheckMessage]:
             id="pims.E007",
         )
     ]
+
+
+@register(Tags.security)
+def environment(**_: Any) -> list[CheckMessage]:
+    """E008: every page says whether orders reach the clinics' analyzers; a typing error must not
+    make a sandbox look like production."""
+    if settings.HESKA_ENVIRONMENT in {"production", "sandbox", "demo"}:
+        return []
+    return [
+        Error(
+            f"HESKA_ENVIRONMENT is {settings.HESKA_ENVIRONMENT!r}.",
+            hint="It is production, sandbox or demo.",
+            id="pims.E008",
+        )
+    ]

@@ -70,6 +70,7 @@ def environment(port: int, var_dir: Path, *, demo: bool) -> dict[str, str]:
             "PUBLIC_BASE_URL": f"http://localhost:{port}",
             "HESKA_BASE_URL": f"http://127.0.0.1:{port + 1}",
             "HESKA_ALLOW_INSECURE": "1",  # the simulator speaks plain HTTP on the loopback
+            "HESKA_ENVIRONMENT": "demo",
         }
     return env
 

@@ -289,7 +289,13 @@ PASSWORD_HASHERS = [
 
 HESKA_BASE_URL = env.str("HESKA_BASE_URL", default="").rstrip("/")
 HESKA_SUBSCRIPTION_KEY = env.str("HESKA_SUBSCRIPTION_KEY", default="")
+# The other one while it is being replaced: asked with where Heska does not accept the first.
+HESKA_SUBSCRIPTION_KEY_NEXT = env.str("HESKA_SUBSCRIPTION_KEY_NEXT", default="")
 HESKA_TOKEN_PATH = env.str("HESKA_TOKEN_PATH", default="/oauth/token")
 HESKA_SUBMIT_PATH = env.str("HESKA_SUBMIT_PATH", default="/labreports")
 HESKA_TOKEN_ENCODING = env.str("HESKA_TOKEN_ENCODING", default="form")
 HESKA_ALLOW_INSECURE = env.bool("HESKA_ALLOW_INSECURE", default=False)
+# Said on every page, and on what is printed, unless it is production.
+HESKA_ENVIRONMENT = env.str(
+    "HESKA_ENVIRONMENT", default="demo" if HESKA_ALLOW_INSECURE else "production"
+)

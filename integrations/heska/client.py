@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from integrations.heska.transport import Watch
 from integrations.heska.wire import outbound
 from labs.order import Receipt
 
+log = logging.getLogger(__name__)
 READ_SECONDS = 15
 TOTAL_SECONDS = 30
 MAX_REPLY = 1024 * 1024
@@ -175,6 +177,28 @@ def _watched(kind: Any, watch: Watch, *args: Any, **named: Any) -> Any:
 def _post(
     endpoint: Endpoint, path: str, body: str, headers: dict[str, str], seconds: float
 ) -> Reply:
+    """With the second subscription key, once, where Heska does not accept the first: what it
+    refused for its key it has not taken."""
+    ends = time.monotonic() + min(seconds, TOTAL_SECONDS)
+    reply = _send(endpoint, endpoint.subscription_key, path, body, headers, seconds)
+    if not endpoint.next_key or not _refuses_key(reply):
+        return reply
+    log.warning("HESKA_SUBSCRIPTION_KEY is refused; asking with HESKA_SUBSCRIPTION_KEY_NEXT.")
+    return _send(endpoint, endpoint.next_key, path, body, headers, ends - time.monotonic())
+
+
+def _refuses_key(reply: Reply) -> bool:
+    if reply.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return False
+    if reply.packed or reply.is_page:
+        return False
+    words = outbound.error_words(reply.body).casefold()
+    return "subscription key" in words and "quota" not in words
+
+
+def _send(
+    endpoint: Endpoint, key: str, path: str, body: str, headers: dict[str, str], seconds: float
+) -> Reply:
     url = _url(endpoint, path)
     with Watch(min(seconds, TOTAL_SECONDS)) as watch, requests.Session() as session:
         # No .netrc, proxy or CA bundle from the environment; no redirect, which would carry the
@@ -188,7 +212,7 @@ def _post(
                 data=body.encode(),
                 headers={
                     **headers,
-                    outbound.SUBSCRIPTION_HEADER: endpoint.subscription_key,
+                    outbound.SUBSCRIPTION_HEADER: key,
                     "Accept": "application/json",
                     "Accept-Encoding": "identity",
                 },
@@ -307,7 +331,7 @@ def _meaning(reply: Reply, *, token_call: bool) -> HeskaError:
             permanent=False,
             retry_after=retry_after(reply),
         )
-    if status == HTTPStatus.UNAUTHORIZED and "subscription key" in words.casefold():
+    if _refuses_key(reply):
         return HeskaError(
             "Heska does not accept the subscription key. The operator sets HESKA_SUBSCRIPTION_KEY.",
             permanent=True,

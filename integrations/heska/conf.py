@@ -23,6 +23,8 @@ class Endpoint:
     submit_path: str
     token_encoding: str
     allow_insecure: bool
+    # The second subscription key while it is being replaced, or empty.
+    next_key: str = ""
 
     def digest(self) -> str:
         """Tells these settings from others, without saying what they are."""
@@ -37,4 +39,5 @@ def endpoint() -> Endpoint:
         submit_path=settings.HESKA_SUBMIT_PATH,
         token_encoding=settings.HESKA_TOKEN_ENCODING,
         allow_insecure=settings.HESKA_ALLOW_INSECURE,
+        next_key=settings.HESKA_SUBSCRIPTION_KEY_NEXT,
     )

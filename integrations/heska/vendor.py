@@ -24,6 +24,10 @@ class Heska:
     label = "Heska"
     adapter_version = ADAPTER_VERSION
 
+    @property
+    def environment(self) -> str:
+        return str(settings.HESKA_ENVIRONMENT)
+
     def wake(self, submission_id: int) -> None:
         from integrations.heska.tasks import wake
 

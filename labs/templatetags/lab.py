@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from labs import vendors
 from labs.models import Patient
 from labs.queries import words
 from labs.queries.nav import Nav, nav
@@ -19,6 +20,11 @@ PLACES = {
     "unmatched": {"unmatched", "match", "unmatched_history"},
     "patients": {"patients", "patient", "edit_patient", "new_patient"},
     "messages": {"messages", "message"},
+}
+ENVIRONMENTS = {
+    "production": "Orders go to the laboratory.",
+    "sandbox": "Orders go to the laboratory's test system, not to your analyzers.",
+    "demo": "Orders go to a simulated laboratory; every patient and value is made up.",
 }
 
 register = template.Library()
@@ -53,6 +59,13 @@ def lab_current(request: Any) -> str:
     if name == "worklist" and request.GET.get("show") == "attention":
         return "attention"
     return next((entry for entry, names in PLACES.items() if name in names), "")
+
+
+@register.simple_tag
+def lab_environment() -> dict[str, str]:
+    """Which laboratory this installation speaks with, for every page. No statement."""
+    name = vendors.default().environment
+    return {"name": name, "says": ENVIRONMENTS.get(name, ENVIRONMENTS["sandbox"])}
 
 
 @register.filter

@@ -129,6 +129,43 @@ def test_the_subscription_key_is_the_operators_business(endpoint, fake_heska, ca
         assert error.words.startswith("Access denied due to")
 
 
+BAD_KEY = ERRORS["401 gateway, bad key"]["body"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_the_second_subscription_key_is_tried_once_where_the_first_is_refused(
+    endpoint, fake_heska, status
+):
+    both = replace(endpoint, next_key="the-next-key")
+    fake_heska.on("/labreports", (status, BAD_KEY, {}), (201, b"", {}))
+    submit(both)
+    keys = [call.headers["Ocp-Apim-Subscription-Key"] for call in fake_heska.calls]
+    assert keys == [KEY, "the-next-key"]
+    one, other = fake_heska.calls
+    assert (one.body, one.path) == (other.body, other.path)
+    assert one.headers["Idempotency-Key"] == other.headers["Idempotency-Key"]
+    fake_heska.calls.clear()
+    error = refused(both, fake_heska, status, BAD_KEY, token_call=True)
+    assert len(fake_heska.calls) == 2, "once, and not again and again"
+    assert error.set_up and error.stops_clinic and "the-next-key" not in error.words
+
+
+def test_the_second_subscription_key_is_for_that_refusal_alone(endpoint, fake_heska):
+    both = replace(endpoint, next_key="the-next-key")
+    for status, words in [
+        (401, "Access token is missing."),
+        (403, "Out of call volume quota for this subscription key."),
+        (503, "The subscription key service is down."),
+        (422, "No subscription key in sight."),
+    ]:
+        refused(both, fake_heska, status, {"message": words})
+    fake_heska.on("/labreports", (401, b"<html>invalid subscription key", {}))
+    with pytest.raises(client.HeskaError):
+        submit(both)
+    assert {call.headers["Ocp-Apim-Subscription-Key"] for call in fake_heska.calls} == {KEY}
+    assert len(fake_heska.calls) == 5
+
+
 def test_a_401_otherwise_may_be_mended_by_a_fresh_token(endpoint, fake_heska):
     error = from_table(endpoint, fake_heska, "401 backend, token missing or expired")
     assert (error.permanent, error.set_up, error.stale_token) == (True, True, True)

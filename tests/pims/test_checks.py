@@ -105,3 +105,9 @@ def test_e007_token_encoding(production: Settings) -> None:
     production.HESKA_TOKEN_ENCODING = "xml"
 
     assert ids() == {"pims.E007"}
+
+
+def test_e008_environment(production: Settings) -> None:
+    production.HESKA_ENVIRONMENT = "prod"
+
+    assert ids() == {"pims.E008"}
