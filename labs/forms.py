@@ -11,7 +11,18 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.utils import timezone
 
 from labs.errors import InvalidInput
-from labs.models import Clinic, Membership, Owner, Panel, Patient, Priority, Role, Sex, Species
+from labs.models import (
+    Clinic,
+    LabRequest,
+    Membership,
+    Owner,
+    Panel,
+    Patient,
+    Priority,
+    Role,
+    Sex,
+    Species,
+)
 from labs.services import patients
 from labs.services.ordering import Collection
 
@@ -61,8 +72,16 @@ class RequestForm(forms.Form):
     )
 
     def __init__(
-        self, *args: Any, panels: list[Panel], user: User, clinic: Clinic, **kwargs: Any
+        self,
+        *args: Any,
+        panels: list[Panel],
+        user: User,
+        clinic: Clinic,
+        beside: LabRequest | None = None,
+        **kwargs: Any,
     ) -> None:
+        """`beside`: an earlier request; what is added is run from its specimen, unless one says
+        otherwise."""
         super().__init__(*args, **kwargs)
         choice: Any = self.fields["panels"]
         choice.queryset = Panel.objects.filter(pk__in=[panel.pk for panel in panels])
@@ -75,6 +94,15 @@ class RequestForm(forms.Form):
         self.fields["collected_at"].initial = timezone.localtime().replace(second=0, microsecond=0)
         if names.get(user) == Role.VET:
             self.fields["doctor"].initial = _name(user)
+        if beside:
+            self.fields["doctor"].initial = beside.doctor
+            self.fields["priority"].initial = beside.priority
+            for specimen in beside.specimen_set.all()[:1]:
+                self.fields["collected_at"].initial = specimen.collected_at
+                self.fields["collected_by"].initial = specimen.collected_by
+                self.fields["label"].initial = specimen.label
+                fasting = {True: "yes", False: "no", None: ""}[specimen.fasting]
+                self.fields["fasting"].initial = fasting
 
     def clean_collected_at(self) -> Any:
         at = self.cleaned_data["collected_at"]

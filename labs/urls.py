@@ -33,6 +33,7 @@ urlpatterns = [
     path("requests/<str:lab_report_id>/", requests.page, name="request"),
     path("requests/<str:lab_report_id>/sign/", requests.sign, name="sign"),
     path("requests/<str:lab_report_id>/choose/", requests.choose, name="choose"),
+    path("requests/<str:lab_report_id>/again/", requests.again, name="again"),
     path("requests/<str:lab_report_id>/cancel/", requests.cancel, name="cancel"),
     path("requests/<str:lab_report_id>/resubmit/", requests.resubmit, name="resubmit"),
     path("attachments/<uuid:uuid>/", attachments.attachment, name="attachment"),

@@ -8,6 +8,7 @@ from labs.models.message import Message, MessageState
 from labs.models.patient import Owner, Patient, Sex, Species, Visit, Weight
 from labs.models.request import (
     LabRequest,
+    Link,
     Priority,
     RequestedTest,
     RequestState,
@@ -43,6 +44,7 @@ __all__ = [
     "LabEvent",
     "LabRequest",
     "LabResult",
+    "Link",
     "MatchDecision",
     "Membership",
     "Message",

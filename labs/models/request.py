@@ -24,6 +24,13 @@ class Priority(models.TextChoices):
     STAT = "stat", "STAT"
 
 
+class Link(models.TextChoices):
+    """Why a request stands beside the first one of its group."""
+
+    ADD_ON = "add_on", "added tests"
+    RERUN = "rerun", "run again"
+
+
 class LabRequest(models.Model):
     """An order of laboratory tests for one patient. Its state is derived by
     `labs.services.states` from its tests and its submission, and written nowhere else."""
@@ -46,6 +53,16 @@ class LabRequest(models.Model):
         default=False,
         help_text="Made when an unmatched result was put on the patient's record",
     )
+    # A group is its first request and all that name it here; of those nobody else names one.
+    first = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="linked",
+        db_index=False,
+    )
+    link = models.CharField(max_length=8, choices=Link.choices, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     cancelled_reason = models.CharField(max_length=200, blank=True)
     reviewed_at = models.DateTimeField(null=True, blank=True)
@@ -65,6 +82,9 @@ class LabRequest(models.Model):
         indexes = (
             models.Index(fields=["clinic", "state", "-requested_at"], name="request_worklist"),
             models.Index(fields=["patient", "-requested_at"], name="request_of_patient"),
+            models.Index(
+                fields=["first"], condition=models.Q(first__isnull=False), name="request_group"
+            ),
             # "Has anything changed?", asked by every open worklist every few seconds.
             models.Index(fields=["clinic", "-updated_at"], name="request_changes"),
         )

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from labs.models import (
     LabRequest,
+    Link,
     Message,
     RequestedTest,
     RequestState,
@@ -45,9 +46,20 @@ class Trouble:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Linked:
+    """Another request of the same group. `how`: what it is to the first one."""
+
+    request: LabRequest
+    chip: Chip
+    how: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RequestPage:
     request: LabRequest
     chip: Chip
+    linked: list[Linked]
+    can_run_again: bool
     tests: list[tuple[RequestedTest, Chip]]
     specimens: list[Specimen]
     results: Results
@@ -95,6 +107,8 @@ def request_page(request: LabRequest) -> RequestPage:
     return RequestPage(
         request=request,
         chip=state_chip(request, now),
+        linked=_linked(request, now),
+        can_run_again=bool(tests) and not request.patient.deceased,
         tests=[(test, _chip(test)) for test in tests],
         specimens=list(specimens.values()),
         results=results,
@@ -203,11 +217,31 @@ def _notices(
     return found
 
 
+def _linked(request: LabRequest, now: datetime) -> list[Linked]:
+    """The rest of its group, the first one first. Two statements, one where it stands alone."""
+    first = request.first_id or request.pk
+    group = (
+        LabRequest.objects.filter(Q(pk=first) | Q(first=first), clinic=request.clinic)
+        .exclude(pk=request.pk)
+        .select_related("submission")
+        .prefetch_related("tests__panel")
+        .order_by("pk")
+    )
+    return [
+        Linked(
+            request=each,
+            chip=state_chip(each, now),
+            how=Link(each.link).label if each.link else "first request",
+        )
+        for each in group
+    ]
+
+
 def heads() -> Any:
     """Requests with all that stands at the head of their page: two statements."""
     return with_weight(
         LabRequest.objects.select_related(
-            "patient__owner", "patient__clinic", "clinic", "submission", "requested_by"
+            "patient__owner", "patient__clinic", "clinic", "submission", "requested_by", "first"
         ).prefetch_related("tests__panel", "tests__specimen"),
         patient="patient",
     )

@@ -5,10 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from labs.models import LabRequest, RequestState, SubmissionState
+from labs.models import LabRequest, Link, RequestState, SubmissionState
 from labs.queries.events import Event
 from labs.queries.results import Results
-from labs.queries.words import OPEN_TESTS, due_at, duration, longest_open, stalled, submission_of
+from labs.queries.words import (
+    LINKED,
+    OPEN_TESTS,
+    due_at,
+    duration,
+    longest_open,
+    stalled,
+    submission_of,
+)
 
 DELIVERED = {
     RequestState.ACCEPTED,
@@ -72,8 +80,13 @@ def _ordered(request: LabRequest, events: list[Event]) -> Step:
         )
     by = request.requested_by
     name = (by.get_full_name() or by.username) if by else ""
+    link = f"{LINKED[Link(request.link)]} {request.first}" if request.first else ""
+    details = (f"by {name}" if name else "", link)
     return Step(
-        word="Ordered", state="done", at=request.requested_at, detail=f"by {name}" if name else ""
+        word="Ordered",
+        state="done",
+        at=request.requested_at,
+        detail=", ".join(part for part in details if part),
     )
 
 

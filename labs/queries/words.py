@@ -12,6 +12,7 @@ from labs.models import (
     Flag,
     LabEvent,
     LabRequest,
+    Link,
     RequestState,
     Submission,
     SubmissionState,
@@ -217,6 +218,8 @@ def longest_open(request: LabRequest) -> int:
 
 EVENT_WORDS = {
     "request.placed": "placed the request",
+    "request.add_on": "added tests",
+    "request.rerun": "ordered these tests again",
     "request.cancelled": "cancelled the request",
     "request.created": "made the request",
     "submission.accepted": "accepted the order",
@@ -245,6 +248,7 @@ EVENT_WORDS = {
     "patient.updated": "changed the patient's record",
     "patient.imported": "imported the patient",
 }
+LINKED = {Link.ADD_ON: "added to", Link.RERUN: "run again after"}
 SOURCES = {"system": "The system", "command": "An operator"}
 
 
@@ -268,7 +272,12 @@ def event_detail(event: LabEvent) -> str:
     data: dict[str, Any] = event.data or {}
     if event.verb.startswith("submission.") and data.get("error"):
         return f"Attempt {data.get('attempt')}: {data['error']}"
-    if event.verb in ("request.placed", "request.withdrawn", "request.not_withdrawn"):
+    if event.verb == "request.placed":
+        tests = ", ".join(data.get("tests", []))
+        return f"{tests}; {LINKED[data['link']]} {data['beside']}" if "link" in data else tests
+    if event.verb in ("request.withdrawn", "request.not_withdrawn"):
         return ", ".join(data.get("tests", []))
+    if event.verb in ("request.add_on", "request.rerun"):
+        return f"as {data['made']}"
     reason = data.get("reason", "")
     return reason if isinstance(reason, str) and event.verb != "unmatched.received" else ""

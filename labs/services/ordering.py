@@ -15,10 +15,12 @@ from labs.errors import InvalidInput
 from labs.models import (
     Analyzer,
     LabRequest,
+    Link,
     Panel,
     Patient,
     Priority,
     RequestedTest,
+    RequestState,
     Specimen,
     Submission,
     SubmissionState,
@@ -53,12 +55,17 @@ def place_request(
     notes: str = "",
     priority: str = Priority.ROUTINE,
     collection: Collection = NOT_RECORDED,
+    beside: LabRequest | None = None,
+    link: str = Link.ADD_ON,
 ) -> LabRequest:
     """Order panels for a patient: request, outbox row and audit in one transaction; a worker is
     woken after the commit, and where the broker is down the sweeper sends it.
 
-    Raises InvalidInput for no panel, a deceased patient or a panel whose analyzer the clinic does
-    not have; NotAllowed.
+    `beside`: an earlier request of this patient to which the new one is linked. It has its own id
+    and its own results all the same: what was sent under the earlier id is never changed.
+
+    Raises InvalidInput for no panel, a deceased patient, a panel whose analyzer the clinic does not
+    have, a species without a code, or a request of somebody else to stand beside; NotAllowed.
     """
     clinic = patient.clinic
     roles.require(acting_user, clinic, "order")
@@ -69,6 +76,8 @@ def place_request(
         raise InvalidInput(f"{patient} is recorded as deceased. Correct the record first.")
     _require_analyzers(patient, panels)
     require_species(patient)
+    if beside and beside.patient_id != patient.pk:
+        raise InvalidInput(f"{beside} is not a request for {patient}.")
     with transaction.atomic():
         request = create_request(
             acting_user=acting_user,
@@ -78,6 +87,8 @@ def place_request(
             notes=notes,
             priority=priority,
             collection=collection,
+            first=beside and (beside.first or beside),
+            link=link if beside else "",
         )
         vendor, at = vendors.default(), clock.now()
         submission = Submission.objects.create(
@@ -94,10 +105,54 @@ def place_request(
             source="command",
             request=request,
             tests=[panel.code for panel in panels],
+            **({"link": link, "beside": beside.lab_report_id} if beside else {}),
         )
+        if beside:
+            record(
+                f"request.{link}",
+                clinic=clinic,
+                acting_user=acting_user,
+                source="command",
+                request=beside,
+                made=request.lab_report_id,
+            )
         states.refresh(request)
         transaction.on_commit(lambda: vendor.wake(submission.pk))
     return request
+
+
+def run_again(*, acting_user: User | None, request: LabRequest) -> LabRequest:
+    """The same tests for the same patient once more, as a request of its own beside this one. The
+    specimen is a new one, of which nothing is recorded yet.
+
+    Raises InvalidInput as `place_request`, and where a repeat is waiting to be run; NotAllowed.
+    """
+    panels = [test.panel for test in request.tests.select_related("panel")]
+    if not panels:
+        raise InvalidInput("Nothing was ordered with this request. Use “Add a test” instead.")
+    waiting = _waiting_repeat(request, panels)
+    if waiting:
+        raise InvalidInput(f"These tests are on order again already, as {waiting}.")
+    return place_request(
+        acting_user=acting_user,
+        patient=request.patient,
+        panels=panels,
+        doctor=request.doctor,
+        notes=request.notes,
+        priority=request.priority,
+        beside=request,
+        link=Link.RERUN,
+    )
+
+
+def _waiting_repeat(request: LabRequest, panels: Sequence[Panel]) -> LabRequest | None:
+    """A repeat of these tests that has no result yet: two people, or one with a shaky hand."""
+    repeats = LabRequest.objects.filter(
+        first=request.first_id or request.pk, link=Link.RERUN, tests__panel__in=panels
+    )
+    states = [RequestState.QUEUED, RequestState.SENT, RequestState.ACCEPTED]
+    found: LabRequest | None = repeats.filter(state__in=states).distinct().first()
+    return found
 
 
 def create_request(
@@ -110,6 +165,8 @@ def create_request(
     priority: str = Priority.ROUTINE,
     collection: Collection = NOT_RECORDED,
     retrospective: bool = False,
+    first: LabRequest | None = None,
+    link: str = "",
 ) -> LabRequest:
     """The rows of a request alone, in the caller's transaction: also what a match makes afterwards
     for a result that nobody had requested."""
@@ -122,6 +179,8 @@ def create_request(
         notes=notes,
         priority=priority,
         retrospective=retrospective,
+        first=first,
+        link=link,
     )
     specimens = {
         type_: Specimen.objects.create(

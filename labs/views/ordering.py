@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from labs.errors import LabError
 from labs.forms import RequestForm
-from labs.models import Patient
+from labs.models import LabRequest, Patient
 from labs.queries import ordering as queries
 from labs.queries.codes import sent_as
 from labs.queries.patients import search, with_weight
@@ -30,20 +30,31 @@ def new(request: StaffRequest) -> HttpResponse:
         with_weight(Patient.objects.for_user(request.user).select_related("owner", "clinic")),
         uuid=_uuid(uuid),
     )
+    beside = _beside(request, patient)
     tiles = queries.tiles(patient)
     form = RequestForm(
-        request.POST or None, panels=tiles.panels, user=request.user, clinic=request.clinic
+        request.POST or None,
+        panels=tiles.panels,
+        user=request.user,
+        clinic=request.clinic,
+        beside=beside,
     )
     if request.method == "POST" and form.is_valid():
         try:
             placed = ordering.place_request(
-                acting_user=request.user, patient=patient, **form.order()
+                acting_user=request.user, patient=patient, beside=beside, **form.order()
             )
         except LabError as error:
             form.add_error(None, error.message)
         else:
             return redirect("labs:request", lab_report_id=placed.lab_report_id)
-    context = {"form": form, "patient": patient, "tiles": tiles, "sent": sent_as(patient)}
+    context = {
+        "form": form,
+        "patient": patient,
+        "tiles": tiles,
+        "sent": sent_as(patient),
+        "beside": beside,
+    }
     return render(request, "labs/new_request.html", context, status=422 if form.errors else 200)
 
 
@@ -52,6 +63,20 @@ def new(request: StaffRequest) -> HttpResponse:
 def typeahead(request: StaffRequest) -> HttpResponse:
     """The patients that fit what was typed so far."""
     return render(request, "labs/choose_patient_hits.html", _hits(request))
+
+
+def _beside(request: StaffRequest, patient: Patient) -> LabRequest | None:
+    """The request to which these tests are added, if they are."""
+    named = request.POST.get("beside") or request.GET.get("beside")
+    if not named:
+        return None
+    rows = LabRequest.objects.for_user(request.user).filter(patient=patient)
+    found: LabRequest = load(
+        request,
+        rows.select_related("first").prefetch_related("specimen_set"),
+        lab_report_id=named,
+    )
+    return found
 
 
 def _hits(request: StaffRequest) -> dict[str, object]:

@@ -80,6 +80,20 @@ def choose(request: StaffRequest, lab_report_id: str) -> HttpResponse:
 
 @require_POST
 @staff_required
+def again(request: StaffRequest, lab_report_id: str) -> HttpResponse:
+    """The same tests once more; leads to the new request."""
+    lab_request = _load(request, lab_report_id)
+    try:
+        made = ordering.run_again(acting_user=request.user, request=lab_request)
+    except LabError as error:
+        messages.error(request, error.message)
+        return redirect("labs:request", lab_report_id=lab_report_id)
+    messages.success(request, f"On order again, as {made}.")
+    return redirect("labs:request", lab_report_id=made.lab_report_id)
+
+
+@require_POST
+@staff_required
 def cancel(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     def act(lab_request: LabRequest) -> str:
         return ordering.cancel_request(
@@ -104,16 +118,22 @@ def resubmit(request: StaffRequest, lab_report_id: str) -> HttpResponse:
 def _act(
     request: StaffRequest, lab_report_id: str, act: Callable[[LabRequest], str]
 ) -> HttpResponse:
-    lab_request = load(
-        request,
-        LabRequest.objects.for_user(request.user).select_related("clinic", "patient", "submission"),
-        lab_report_id=lab_report_id,
-    )
+    lab_request = _load(request, lab_report_id)
     try:
         messages.success(request, act(lab_request))
     except LabError as error:
         messages.error(request, error.message)
     return redirect("labs:request", lab_report_id=lab_report_id)
+
+
+def _load(request: StaffRequest, lab_report_id: str) -> LabRequest:
+    rows = LabRequest.objects.for_user(request.user)
+    found: LabRequest = load(
+        request,
+        rows.select_related("clinic", "patient__clinic", "submission", "first"),
+        lab_report_id=lab_report_id,
+    )
+    return found
 
 
 def _number(text: str) -> int:

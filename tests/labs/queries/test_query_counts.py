@@ -41,7 +41,9 @@ def fill(clinic: Clinic, vet: User, rows: int) -> None:
         factories.make_request(patient, acting_user=vet, panels=["HHEM-1", "HDC-3"])
         factories.make_request(patient, acting_user=vet, accepted=True)
         for animal in (patient, biscuit):
-            request = factories.make_request(animal, acting_user=vet, accepted=True)
+            # All of Biscuit's are one group, beside its first.
+            beside = LabRequest.objects.filter(patient=animal, patient__name="Biscuit").first()
+            request = factories.make_request(animal, acting_user=vet, accepted=True, beside=beside)
             run = factories.make_run(runs, files=(factories.make_picture(),), comments=("one",))
             factories.make_result(request, factories.make_report([run]))
             if index % 2:
