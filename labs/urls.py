@@ -44,7 +44,9 @@ urlpatterns = [
     path("codes/assign/", codes.assign, name="assign_code"),
     path("codes/<int:pk>/remove/", codes.remove, name="remove_code"),
     path("messages/", messages.index, name="messages"),
+    path("messages/replay/", messages.replay_all, name="replay_all"),
     path("messages/<str:receipt_id>/", messages.page, name="message"),
     path("messages/<str:receipt_id>/body/", messages.body, name="message_body"),
+    path("messages/<str:receipt_id>/replay/", messages.replay, name="replay"),
     path("messages/<str:receipt_id>/reread/", messages.reread, name="reread"),
 ]

@@ -250,7 +250,7 @@ def file_stored(message: Message) -> list[Receipt]:
         return [Receipt(receipt_id=message.receipt_id, status="Quarantined")]
     with transaction.atomic():
         parts = journal.split(message=message, parts=[strict.dumps(member) for member in members])
-    receipts = [_file_one(part, member) for part, member in zip(parts, members, strict=True)]
+    receipts = [_file_part(part, member) for part, member in zip(parts, members, strict=True)]
     _settle_parent(message)
     return receipts
 
@@ -267,9 +267,18 @@ def _settle_parent(message: Message) -> None:
             break
     else:
         state = MessageState.FILED
-    Message.objects.filter(pk=message.pk).update(state=state)
+    Message.objects.filter(pk=message.pk).update(state=state, cause="")
     if state == MessageState.RECEIVED:
-        journal.filing_failed(message=message, cause="A part of it could not be filed yet.")
+        journal.wait_for_parts(message)
+
+
+def _file_part(part: Message, value: object) -> Receipt:
+    """As a message of its own, its attempts counted apart: of a thousand parts one may be such that
+    the process ends in it, and the others must not wait for that one."""
+    if part.state == MessageState.RECEIVED and not journal.take_up(part.pk, early=True):
+        part = Message.objects.select_related("clinic", "unmatched").get(pk=part.pk)
+        return Receipt(receipt_id=part.receipt_id, status=status_word(part))
+    return _file_one(part, value)
 
 
 def _file_one(message: Message, value: object) -> Receipt:
@@ -278,7 +287,7 @@ def _file_one(message: Message, value: object) -> Receipt:
         status = _file(message, value)
     except Exception as error:
         log.exception("Filing %s failed", message.receipt_id)
-        journal.filing_failed(message=message, cause=f"Filing failed: {type(error).__name__}")
+        journal.filing_failed(message=message, error=error)
         status = "Received"
     return Receipt(receipt_id=message.receipt_id, status=status)
 
@@ -361,8 +370,7 @@ def read(message: Message) -> Report:
 def reconsider(message: Message) -> bool:
     """A body that was refused for its header may come again with a right one: let it be read again.
     Only if nobody else has filed it since the look: false."""
-    waiting = Message.objects.filter(pk=message.pk, state=MessageState.QUARANTINED)
-    if not waiting.update(state=MessageState.RECEIVED, cause=""):
+    if journal.given_up(message) or not journal.reopen(message):
         return False
     message.state = MessageState.RECEIVED
     return True
@@ -379,12 +387,14 @@ def replay(message_id: int) -> None:
         journal.quarantine(message=message, cause="The body is over the limit")
         return
     # Only if it still waits: its sender may have posted it again and had it filed since the look.
-    waiting = Message.objects.filter(pk=message.pk, state=message.state)
-    if not waiting.update(state=MessageState.RECEIVED):
+    if message.state == MessageState.QUARANTINED and not journal.reopen(message, last=True):
         return
     message.state = MessageState.RECEIVED
-    message.parts.filter(state=MessageState.QUARANTINED).update(state=MessageState.RECEIVED)
+    for part in message.parts.filter(state=MessageState.QUARANTINED):
+        journal.reopen(part, last=True, due=True)
     try:
         file_stored(message)
     except strict.NotJson:
-        return  # quarantined again, with its cause
+        pass  # quarantined again, with its cause
+    if message.parent is not None:
+        _settle_parent(message.parent)

@@ -168,7 +168,12 @@ class IntakeView(APIView):
             return self.refuse(message, 415, "media-type", unsupported)
         if not new and message.state not in ("received", "quarantined"):
             return _duplicate(message)
-        reconsidered = not new and services.reconsider(message)
+        reconsidered = not new and message.state == "quarantined"
+        if reconsidered and not services.reconsider(message):
+            return _duplicate(message)
+        if not new and not reconsidered and not journal.take_up(message.pk, early=True):
+            # Its sender is impatient, and somebody is at it; or it was tried often enough.
+            return _duplicate(message)
         return self.file(message, new=new, reconsidered=reconsidered)
 
     def refuse(self, message: Message, status: int, code: str, title: str) -> Response:

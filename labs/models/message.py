@@ -54,8 +54,10 @@ class Message(models.Model):
     adapter_version = models.CharField(max_length=16, blank=True)
     extra = models.JSONField(default=dict, help_text="Leaves that no field takes, by JSON pointer")
     warnings = models.JSONField(default=list)
+    # Counted and committed before each attempt at filing it (labs/services/journal.py).
     attempts = models.PositiveIntegerField(default=0)
     not_before = models.DateTimeField(null=True)
+    pending_since = models.DateTimeField(null=True, help_text="It was received, or replayed")
     request = models.ForeignKey(
         "labs.LabRequest", on_delete=models.PROTECT, null=True, db_index=False
     )

@@ -234,6 +234,7 @@ EVENT_WORDS = {
     "request.withdrawn": "took what was run by hand out of the order",
     "request.not_withdrawn": "could not take what was run by hand out of the order, it had left",
     "result.filed": "delivered results",
+    "message.replayed": "had messages from quarantine read again",
     "result.reread": "read a stored message again, differently",
     "result.reviewed": "signed the results",
     "result.chosen": "chose which run to report",

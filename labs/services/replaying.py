@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labs import vendors
-from labs.models import Message, MessageState
+from django.db import transaction
+
+from labs import roles, vendors
+from labs.models import Clinic, Message, MessageState
+from labs.services import journal
+from labs.services.events import record
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import User
     from django.db.models import QuerySet
 
 
@@ -34,6 +39,8 @@ def replay(pk: int) -> Replayed:
     call at any time, also twice at once: of two, one files it and the other finds it filed."""
     message = Message.objects.defer("raw", "reply").get(pk=pk)
     before = MessageState(message.state)
+    if before == MessageState.RECEIVED:
+        journal.take_up(pk, early=True)
     vendors.get(message.vendor).refile(pk)
     message.refresh_from_db(fields=["state", "cause", "message_id"])
     return Replayed(
@@ -43,3 +50,23 @@ def replay(pk: int) -> Replayed:
         after=MessageState(message.state),
         cause=message.cause,
     )
+
+
+def replay_one(*, acting_user: User, clinic: Clinic, message: Message) -> Replayed:
+    """A person's replay of one message in that clinic's quarantine. Raises NotAllowed."""
+    roles.require(acting_user, clinic, "administer")
+    record("message.replayed", clinic=clinic, acting_user=acting_user, message=message)
+    return replay(message.pk)
+
+
+def replay_all(*, acting_user: User, clinic: Clinic) -> int:
+    """All that is in that clinic's quarantine, filed by the sweeper from now on: however many they
+    are, nobody waits at a screen, and their states say how far it is. What was cut at the door
+    stays: there is no more of it to read. Returns how many. Raises NotAllowed."""
+    roles.require(acting_user, clinic, "administer")
+    with transaction.atomic():
+        waiting = quarantined(Message.objects.filter(clinic=clinic, declared_size=None))
+        reopened = journal.reopen_all(waiting)
+        if reopened:
+            record("message.replayed", clinic=clinic, acting_user=acting_user, messages=reopened)
+    return reopened

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from labs import vendors
+from labs import roles, vendors
 from labs.errors import NotReadable
 from labs.models import (
     Attachment,
@@ -123,6 +123,8 @@ def apply(
     whether it is in place now.
     """
     message = _message(pk)
+    if acting_user is not None and message.clinic is not None:
+        roles.require(acting_user, message.clinic, "administer")
     report, unreadable = _read(message)
     if report is None:
         return _difference(message, unreadable=unreadable), False

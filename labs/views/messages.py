@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages as notices
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
@@ -15,7 +16,7 @@ from labs import vendors
 from labs.models import Message, MessageState
 from labs.queries import messages as queries
 from labs.queries.paging import page_number
-from labs.services import rereading
+from labs.services import replaying, rereading
 from labs.views.access import StaffRequest, load, right_required, staff_required
 from labs.views.attachments import safe
 
@@ -74,6 +75,38 @@ def _read_today(message: Message) -> dict[str, Any] | None:
     if message.adapter_version in ("", version) or message.parts.exists():
         return None
     return {"version": version, "differs": rereading.compare(message.pk)}
+
+
+@require_POST
+@staff_required
+def replay(request: StaffRequest, receipt_id: str) -> HttpResponse:
+    message = _message(request, receipt_id)
+    replayed = replaying.replay_one(
+        acting_user=request.user, clinic=request.clinic, message=message
+    )
+    if replayed.after in (MessageState.FILED, MessageState.UNMATCHED):
+        notices.success(request, f"Read again: it is {replayed.after.label.lower()} now.")
+    else:
+        notices.error(
+            request, "Read again, and it could not be filed. Why is said below; nothing is lost."
+        )
+    return redirect("labs:message", receipt_id=receipt_id)
+
+
+@require_POST
+@staff_required
+def replay_all(request: StaffRequest) -> HttpResponse:
+    right_required(request, "administer", ONLY_ADMINISTRATORS)
+    number = replaying.replay_all(acting_user=request.user, clinic=request.clinic)
+    if number:
+        notices.success(
+            request,
+            f"{number} {'message is' if number == 1 else 'messages are'} read again from now on. "
+            "The counts below say how far it is; you need not wait here.",
+        )
+    else:
+        notices.error(request, "Nothing here can be read again.")
+    return redirect(f"{reverse('labs:messages')}?state={MessageState.QUARANTINED}")
 
 
 @require_POST

@@ -16,7 +16,7 @@ from integrations.heska import services
 from integrations.heska.connections import connect, create_client
 from integrations.heska.models import InboundClient
 from labs.models import LabResult, Message, TestRun, UnmatchedResult
-from labs.services import journal, results
+from labs.services import journal, replaying, results
 from tests.factories import make_clinic, make_owner, make_patient, make_request
 from tests.heska import examples
 
@@ -484,7 +484,7 @@ def test_nothing_is_ever_redirected(heska, client, lab_request, settings):
 
 
 def test_a_failure_in_filing_is_202_and_the_sweeper_files_it(heska, lab_request, monkeypatch):
-    def broken(**_):
+    def broken(*_, **__):
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
@@ -562,7 +562,7 @@ def test_a_database_that_goes_away_after_the_commit_is_202(heska, lab_request, m
 def test_a_message_that_can_never_be_filed_does_not_block_the_queue(
     heska, lab_request, monkeypatch
 ):
-    def broken(**_):
+    def broken(*_, **__):
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
@@ -573,14 +573,18 @@ def test_a_message_that_can_never_be_filed_does_not_block_the_queue(
             Message.objects.update(not_before=timezone.now())
             assert journal.sweep() == 2
             assert journal.sweep() == 0
-        # What fails before a part is even reached waits too.
+        assert not Message.objects.exclude(state="received").filter(direction="in").exists()
+        # What fails before a part is even reached waits too, and ends.
         patch.setattr(services, "file_stored", broken)
-        Message.objects.update(not_before=timezone.now(), attempts=5_000)
-        assert journal.sweep() == 2
-        assert journal.sweep() == 0
-    assert not Message.objects.exclude(state="received").filter(direction="in").exists()
-    Message.objects.update(not_before=timezone.now())
-    journal.sweep()
+        for _ in range(3):
+            Message.objects.update(not_before=timezone.now())
+            journal.sweep()
+    alone, array, part = Message.objects.filter(direction="in").order_by("pk")
+    assert (alone.state, alone.attempts) == ("quarantined", journal.MAX_ATTEMPTS)
+    assert "tried 5 times" in alone.cause and "ZeroDivisionError" in alone.cause
+    assert (array.state, part.state) == ("quarantined", "quarantined")
+    for message in (alone, array):
+        replaying.replay(message.pk)
     assert set(Message.objects.filter(direction="in").values_list("state", flat=True)) == {"filed"}
 
 
