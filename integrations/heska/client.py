@@ -17,7 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from integrations.heska import transport
+from integrations.heska import recording, transport
 from integrations.heska.conf import Endpoint
 from integrations.heska.transport import Watch
 from integrations.heska.wire import outbound
@@ -91,7 +91,14 @@ def get_token(
     """A bearer token and how long it holds. `seconds`: what is left for the call. Raises
     HeskaError."""
     content_type, body = outbound.token_body(endpoint.token_encoding, client_id, client_secret)
-    reply = _post(endpoint, endpoint.token_path, body, {"Content-Type": content_type}, seconds)
+    reply = _post(
+        endpoint,
+        endpoint.token_path,
+        body,
+        {"Content-Type": content_type},
+        client_secret,
+        seconds,
+    )
     if not 200 <= reply.status < 300:
         raise _refusal(reply, token_call=True)
     token = None if reply.packed else outbound.read_token(reply.body, time.time())
@@ -126,6 +133,7 @@ def submit(
             "Authorization": f"Bearer {token}",
             outbound.IDEMPOTENCY_HEADER: lab_report_id,
         },
+        token,
         seconds,
     )
     there = reply.status == HTTPStatus.CONFLICT
@@ -175,16 +183,22 @@ def _watched(kind: Any, watch: Watch, *args: Any, **named: Any) -> Any:
 
 
 def _post(
-    endpoint: Endpoint, path: str, body: str, headers: dict[str, str], seconds: float
+    endpoint: Endpoint,
+    path: str,
+    body: str,
+    headers: dict[str, str],
+    secret: str,
+    seconds: float,
 ) -> Reply:
-    """With the second subscription key, once, where Heska does not accept the first: what it
-    refused for its key it has not taken."""
+    """`secret`: what must not be kept of the call, beside the subscription key. With the second of
+    those, once, where Heska does not accept the first: what it refused for its key it has not
+    taken."""
     ends = time.monotonic() + min(seconds, TOTAL_SECONDS)
-    reply = _send(endpoint, endpoint.subscription_key, path, body, headers, seconds)
+    reply = _send(endpoint, endpoint.subscription_key, path, body, headers, secret, seconds)
     if not endpoint.next_key or not _refuses_key(reply):
         return reply
     log.warning("HESKA_SUBSCRIPTION_KEY is refused; asking with HESKA_SUBSCRIPTION_KEY_NEXT.")
-    return _send(endpoint, endpoint.next_key, path, body, headers, ends - time.monotonic())
+    return _send(endpoint, endpoint.next_key, path, body, headers, secret, ends - time.monotonic())
 
 
 def _refuses_key(reply: Reply) -> bool:
@@ -197,9 +211,40 @@ def _refuses_key(reply: Reply) -> bool:
 
 
 def _send(
-    endpoint: Endpoint, key: str, path: str, body: str, headers: dict[str, str], seconds: float
+    endpoint: Endpoint,
+    key: str,
+    path: str,
+    body: str,
+    headers: dict[str, str],
+    secret: str,
+    seconds: float,
 ) -> Reply:
+    """One call, and one record of it."""
+    sent = {
+        **headers,
+        outbound.SUBSCRIPTION_HEADER: key,
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+    }
     url = _url(endpoint, path)
+    call = recording.Call(
+        kind="token" if path == endpoint.token_path else "order",
+        path=path,
+        headers=sent,
+        body=body,
+        secrets=[key, secret],
+    )
+    try:
+        reply = _exchange(url, body, sent, seconds)
+    except HeskaError as error:
+        call.over(str(error))
+        raise
+    call.answered(reply.status, reply.headers, reply.body)
+    call.over()
+    return reply
+
+
+def _exchange(url: str, body: str, headers: dict[str, str], seconds: float) -> Reply:
     with Watch(min(seconds, TOTAL_SECONDS)) as watch, requests.Session() as session:
         # No .netrc, proxy or CA bundle from the environment; no redirect, which would carry the
         # subscription key to another host and turn the order into an empty GET.
@@ -210,12 +255,7 @@ def _send(
             with session.post(
                 url,
                 data=body.encode(),
-                headers={
-                    **headers,
-                    outbound.SUBSCRIPTION_HEADER: key,
-                    "Accept": "application/json",
-                    "Accept-Encoding": "identity",
-                },
+                headers=headers,
                 timeout=(transport.CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,
                 verify=True,

@@ -7,12 +7,13 @@ import json
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from integrations.heska import client, connections, tokens
+from integrations.heska import client, connections, recording, tokens
 from integrations.heska.conf import ADAPTER_VERSION, VENDOR, endpoint
 from integrations.heska.models import Connection
 from integrations.heska.wire import inbound, outbound, strict
@@ -45,7 +46,8 @@ def deliver(submission_id: int) -> None:
     failpoint("claimed")
     attempt = Attempt(claim=claim)
     try:
-        _attempt(attempt)
+        with recording.recorded(partial(_journal, claim)):
+            _attempt(attempt)
     except Exception:
         # An order must not be lost by a fault of ours, nor crash one worker after the other.
         log.exception("Sending submission %s failed", submission_id)
@@ -142,52 +144,42 @@ def _call(attempt: Attempt, token: tokens.Token, body: str) -> outbound.Answer:
     claim = attempt.claim
     if attempt.left() < 1:
         raise client.HeskaError("Heska's token came too late to send the order.", permanent=False)
-    started = time.monotonic()
-    status, reply = None, b""
     attempt.called = True
-    try:
-        answered, answer = client.submit(
-            endpoint(),
-            token=token.value,
-            lab_report_id=claim.submission.request.lab_report_id,
-            body=body,
-            seconds=attempt.left(),
-        )
-        failpoint("answered")
-        status, reply = answered.status, answered.body
-    except client.HeskaError as error:
-        status, reply = error.status, error.reply
-        raise
-    finally:
-        _journal(claim, body, status, reply, time.monotonic() - started)
+    _, answer = client.submit(
+        endpoint(),
+        token=token.value,
+        lab_report_id=claim.submission.request.lab_report_id,
+        body=body,
+        seconds=attempt.left(),
+    )
     return answer
 
 
-def _journal(
-    claim: submissions.Claim,
-    body: str,
-    status: int | None,
-    reply: bytes,
-    seconds: float,
-) -> None:
+def _journal(claim: submissions.Claim, call: recording.Exchange) -> None:
+    """Of each call for an order, its token's too: what was said, without the secrets."""
+    if call.kind == "order" and call.status is not None:
+        failpoint("answered")
     now = timezone.now()
-    raw = body.encode()
     Message.objects.create(
         direction=Message.Direction.OUT,
         vendor=VENDOR,
         clinic=claim.submission.clinic,
         state=MessageState.SENT,
-        target=endpoint().submit_path,
-        raw=raw,
-        sha256=hashlib.sha256(raw).hexdigest(),
+        cause=call.error,
+        target=call.path,
+        call=call.kind,
+        headers=call.headers,
+        raw=call.body,
+        sha256=hashlib.sha256(call.body).hexdigest(),
         received_at=now,
         last_seen_at=now,
         adapter_version=ADAPTER_VERSION,
         request=claim.submission.request,
         submission=claim.submission,
-        status_code=status,
-        reply=reply,
-        milliseconds=round(seconds * 1000),
+        status_code=call.status,
+        reply_headers=call.reply_headers,
+        reply=call.reply,
+        milliseconds=round(call.seconds * 1000),
     )
 
 

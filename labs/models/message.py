@@ -76,6 +76,8 @@ class Message(models.Model):
         related_name="messages",
         db_index=False,
     )
+    call = models.CharField(max_length=8, blank=True, help_text="For a token, or for an order")
+    reply_headers = models.JSONField(null=True)
     status_code = models.PositiveIntegerField(null=True)
     reply = models.BinaryField(null=True)
     milliseconds = models.PositiveIntegerField(null=True)

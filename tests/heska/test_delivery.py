@@ -97,7 +97,7 @@ def test_accepted_with_a_test_refused_on_its_own(connected, fake_heska):
         "HHEM-1": ("requested", ""),
         "HDC-3": ("refused", "No analyzer at this clinic offers HDC-3"),
     }
-    (message,) = Message.objects.filter(direction="out")
+    (message,) = Message.objects.filter(call="order")
     assert (message.status_code, message.request) == (201, request)
     assert json.loads(bytes(message.raw))["LabReportId"] == request.lab_report_id
 

@@ -105,7 +105,7 @@ def test_a_2xx(request_, fake_heska, status, body, headers, state, sentence, wor
     assert words in row.provider_words
     assert row.may_have_arrived == (state != REJECTED)
     assert "\0" not in row.external_id
-    message = Message.objects.get(direction="out")
+    message = Message.objects.get(call="order")
     assert message.status_code in (status, None, 400, 422, 500)
     # The page of a proxy, and whatever else was said, is in the journal as it came.
     if message.reply is not None and "too long" not in row.last_error:
@@ -143,7 +143,7 @@ def test_every_body_of_example_05(request_, fake_heska, name, case):
     assert bool(row.provider_words) == bool(words)
     # One sentence and no jargon: no braces, no HTML.
     assert not set("{}<>") & set(row.last_error)
-    message = Message.objects.get(direction="out")
+    message = Message.objects.get(call="order")
     assert message.status_code == case["status"]
 
 
