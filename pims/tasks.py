@@ -3,7 +3,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from integrations.heska import connections
-from labs.services import journal, submissions
+from labs.services import journal, submissions, watch
 
 
 @shared_task
@@ -17,6 +17,12 @@ def sweep() -> None:
     """Take up what is due: the broker may have lost any message, the rows never are."""
     submissions.sweep()
     journal.sweep()
+
+
+@shared_task
+def check_journal() -> None:
+    """That nothing received is lost, and nothing waits long."""
+    watch.check()
 
 
 @shared_task

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from labs.models.catalogue import Analyte, Panel, PanelAnalyte, ReferenceInterval
+from labs.models.check import JournalCheck
 from labs.models.clinic import Analyzer, Clinic, Membership, Role
 from labs.models.code import ClinicCode, CodeKind
 from labs.models.event import LabEvent
@@ -41,6 +42,7 @@ __all__ = [
     "ClinicCode",
     "CodeKind",
     "Flag",
+    "JournalCheck",
     "LabEvent",
     "LabRequest",
     "LabResult",

@@ -8,10 +8,13 @@ from datetime import date, datetime, time, timedelta
 from django.db.models import Count
 from django.utils import timezone
 
-from labs.models import Clinic, Message, MessageState
+from labs.models import Clinic, JournalCheck, Message, MessageState
+from labs.queries.journal import late
 from labs.queries.paging import Page, page_of
 
 SHOWN_BYTES = 64 * 1024
+LATE_SHOWN = 20
+CHECKED_EVERY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +22,19 @@ class Day:
     day: date
     counts: list[tuple[str, str, int]]
     page: Page[Message]
+    late: list[Message]
+    check: JournalCheck | None
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether nobody looks after the journal: the scheduler or its worker stands still."""
+        return self.check is None or timezone.now() - self.check.checked_at > 3 * CHECKED_EVERY
 
 
 def messages_of(clinic: Clinic, day: date, state: str, number: int) -> Day:
     """One day's messages, newest first, and how many are in each state. Quarantined messages are
-    shown whatever their day: they wait until somebody has looked. Two statements."""
+    shown whatever their day: they wait until somebody has looked. With what is not as it must
+    be, whatever the day. Four statements."""
     start = datetime.combine(day, time.min, timezone.get_current_timezone())
     today = Message.objects.filter(
         clinic=clinic, received_at__gte=start, received_at__lt=start + timedelta(days=1)
@@ -43,6 +54,12 @@ def messages_of(clinic: Clinic, day: date, state: str, number: int) -> Day:
             ),
             number,
         ),
+        late=list(
+            late(Message.objects.filter(clinic=clinic))
+            .only("receipt_id", "cause", "received_at", "pending_since")
+            .order_by("pending_since")[:LATE_SHOWN]
+        ),
+        check=JournalCheck.objects.filter(clinic=clinic).first(),
     )
 
 

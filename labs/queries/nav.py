@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from labs.models import (
     Clinic,
+    JournalCheck,
     LabRequest,
     Message,
     MessageState,
@@ -18,6 +19,7 @@ from labs.models import (
     TestRun,
     UnmatchedResult,
 )
+from labs.queries.journal import late
 from labs.queries.words import duration
 
 AMBER, RED = timedelta(hours=2), timedelta(hours=24)
@@ -32,6 +34,13 @@ class Nav:
     unmatched: int
     oldest_unmatched: datetime | None
     quarantined: int
+    late: int
+    unbalanced: int
+
+    @property
+    def journal(self) -> int:
+        """Messages that need an administrator."""
+        return self.quarantined + self.late + self.unbalanced
 
     @property
     def worklist(self) -> int:
@@ -49,7 +58,7 @@ class Nav:
     @property
     def version(self) -> str:
         """The navigation as it is shown, as one word."""
-        shown = (self.worklist, self.attention, self.unmatched, self.quarantined, self.age)
+        shown = (self.worklist, self.attention, self.unmatched, self.journal, self.age)
         return "-".join(str(part) for part in shown).replace(" ", "")
 
 
@@ -77,10 +86,13 @@ def nav(clinic: Clinic) -> Nav:
             unmatched=_count(waiting),
             oldest_unmatched=_count(waiting, Min("created_at")),
             quarantined=_count(quarantined),
+            late=_count(late(Message.objects.filter(clinic=OuterRef("pk")))),
+            unbalanced=_count(JournalCheck.objects.filter(clinic=OuterRef("pk"), holds=False)),
         )
         .get()
     )
-    counts = {name: row[name] or 0 for name in ("review", "attention", "unmatched", "quarantined")}
+    names = ("review", "attention", "unmatched", "quarantined", "late", "unbalanced")
+    counts = {name: row[name] or 0 for name in names}
     return Nav(
         oldest_unmatched=row["oldest_unmatched"],
         running=(row["open"] or 0) - counts["attention"],
