@@ -292,6 +292,7 @@ def _settle(
             error=error,
         )
         states.refresh(request)
+    failpoint("settled")
     return True
 
 

@@ -23,7 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     elsewhere = pytest.mark.skip(reason="has its own PostgreSQL; ran in the half on SQLite")
     for item in items:
-        if here in item.path.parents and "installation" in getattr(item, "fixturenames", ()):
+        own = {"installation", "yard"} & set(getattr(item, "fixturenames", ()))
+        if here in item.path.parents and own:
             item.add_marker(pytest.mark.faults)
             item.add_marker(pytest.mark.xdist_group("faults"))
             if os.environ.get("DATABASE_URL") and not FULL:
