@@ -93,6 +93,12 @@ class MessageQuerySet(ClinicQuerySet):
         return self.filter(direction="in", state="received")
 
 
+class EmergencyCodeQuerySet(ClinicQuerySet):
+    def open(self) -> Self:
+        """Results that carry it are filed by it."""
+        return self.filter(closed_at=None, expires_at__gt=timezone.now())
+
+
 class AppendOnlyQuerySet(ClinicQuerySet):
     """Rows that are only ever added. Their tables' other writers do not exist."""
 

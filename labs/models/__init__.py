@@ -4,6 +4,7 @@ from labs.models.catalogue import Analyte, Panel, PanelAnalyte, ReferenceInterva
 from labs.models.check import JournalCheck
 from labs.models.clinic import Analyzer, Clinic, Membership, Role
 from labs.models.code import ClinicCode, CodeKind
+from labs.models.emergency import EmergencyCode
 from labs.models.event import LabEvent
 from labs.models.message import Message, MessageState
 from labs.models.patient import Owner, Patient, Sex, Species, Visit, Weight
@@ -41,6 +42,7 @@ __all__ = [
     "Clinic",
     "ClinicCode",
     "CodeKind",
+    "EmergencyCode",
     "Flag",
     "JournalCheck",
     "LabEvent",

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from labs.models.indexes import filled
 from labs.querysets import AppendOnlyQuerySet, UnmatchedQuerySet
 
 
@@ -51,6 +52,15 @@ class UnmatchedResult(models.Model):
         null=True,
         related_name="contradicted_by",
     )
+    # The emergency code that was typed as the patient id; it is filed by it only if nothing stands
+    # in `contradictions`.
+    emergency = models.ForeignKey(
+        "labs.EmergencyCode",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="results",
+        db_index=False,
+    )
     held_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
@@ -67,6 +77,7 @@ class UnmatchedResult(models.Model):
             models.Index(fields=["clinic", "state", "created_at"], name="unmatched_queue"),
             models.Index(fields=["clinic", "external_id"], name="unmatched_external"),
             models.Index(fields=["clinic", "message_id"], name="unmatched_message"),
+            filled("unmatched", "emergency"),
         )
 
     def __str__(self) -> str:

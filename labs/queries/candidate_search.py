@@ -20,7 +20,7 @@ def patients_for(
     unmatched: UnmatchedResult, suggested: int | None, chosen: UUID | None
 ) -> list[Any]:
     """One statement. `strength` is how much the search itself says, to cut and to break ties."""
-    hints = hints_of(unmatched.typed)
+    hints = hints_of(identifying(unmatched))
     if suggested is not None:
         hints.append((Q(pk=suggested), 200))
     if chosen is not None:
@@ -51,6 +51,12 @@ def patients_for(
         )
         .order_by("-strength", F("last_seen").desc(nulls_last=True), "name", "pk")[:LOOKED_AT]
     )
+
+
+def identifying(unmatched: UnmatchedResult) -> dict[str, str]:
+    """What was typed, but for an emergency code: that is nobody's patient id."""
+    typed: dict[str, str] = unmatched.typed
+    return typed if unmatched.emergency_id is None else {**typed, "patient_id": ""}
 
 
 def hints_of(typed: Mapping[str, str]) -> list[tuple[Q, int]]:

@@ -22,7 +22,7 @@ from labs.models import (
     TestState,
     UnmatchedResult,
 )
-from labs.queries.candidate_search import patients_for
+from labs.queries.candidate_search import identifying, patients_for
 from labs.services.panels import panel_of
 
 SHOWN = 8
@@ -76,7 +76,7 @@ def candidates_for(
 
     `unmatched` comes with its clinic and suggested request. `chosen` of another clinic is ignored.
     """
-    suggested = unmatched.suggested_request.patient_id if unmatched.suggested_request else None
+    suggested = _suggested(unmatched)
     patients = patients_for(unmatched, suggested, chosen)
     requests = _open_requests(unmatched, patients)
     ordered = list(Panel.objects.all())
@@ -85,7 +85,7 @@ def candidates_for(
     for patient in patients:
         own = [request for request in requests if request.patient_id == patient.pk]
         comparison = compare(
-            unmatched.typed,
+            identifying(unmatched),
             on_file(patient, unmatched, [request.doctor for request in own]),
             at=unmatched.created_at,
             seen_words=_seen_words(patient, unmatched),
@@ -110,6 +110,13 @@ def candidates_for(
         )
     )
     return separated(found[:SHOWN])
+
+
+def _suggested(unmatched: UnmatchedResult) -> int | None:
+    """The animal of the request that it was sent for, or of the emergency code that it carries."""
+    if unmatched.suggested_request is not None:
+        return unmatched.suggested_request.patient_id
+    return unmatched.emergency.patient_id if unmatched.emergency is not None else None
 
 
 def separated(found: list[Candidate]) -> list[Candidate]:

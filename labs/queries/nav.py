@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from labs.models import (
     Clinic,
+    EmergencyCode,
+    Flag,
     JournalCheck,
     LabRequest,
     Message,
@@ -18,11 +20,14 @@ from labs.models import (
     ReviewState,
     TestRun,
     UnmatchedResult,
+    UnmatchedState,
 )
 from labs.queries.journal import late
 from labs.queries.words import duration
 
 AMBER, RED = timedelta(hours=2), timedelta(hours=24)
+CRITICAL = [Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH]
+WAITING = [UnmatchedState.OPEN, UnmatchedState.HELD]
 TO_REVIEW = [ReviewState.WAITING, ReviewState.CHANGED]
 
 
@@ -36,6 +41,8 @@ class Nav:
     quarantined: int
     late: int
     unbalanced: int
+    emergencies: int
+    critical_unmatched: int
 
     @property
     def journal(self) -> int:
@@ -53,12 +60,21 @@ class Nav:
 
     @property
     def tone(self) -> str:
+        if self.critical_unmatched:
+            return "red"
         return age_tone(self.oldest_unmatched, timezone.now()) if self.oldest_unmatched else ""
 
     @property
     def version(self) -> str:
         """The navigation as it is shown, as one word."""
-        shown = (self.worklist, self.attention, self.unmatched, self.journal, self.age)
+        shown = (
+            self.worklist,
+            self.attention,
+            self.unmatched,
+            self.critical_unmatched,
+            self.journal,
+            self.age,
+        )
         return "-".join(str(part) for part in shown).replace(" ", "")
 
 
@@ -76,6 +92,15 @@ def nav(clinic: Clinic) -> Nav:
     )
     waiting = UnmatchedResult.objects.waiting().filter(clinic=OuterRef("pk"))
     quarantined = Message.objects.filter(clinic=OuterRef("pk"), state=MessageState.QUARANTINED)
+    # A critical value that is on no animal's record: whoever looks at any page must see it.
+    critical = TestRun.objects.filter(
+        Q(observations__flag_delivered__in=CRITICAL)
+        | Q(observations__flag_delivered="", observations__flag_computed__in=CRITICAL),
+        observations__current=True,
+        unmatched__state__in=WAITING,
+        unmatched__clinic=OuterRef("pk"),
+        clinic=OuterRef("pk"),
+    )
     row = (
         Clinic.objects.filter(pk=clinic.pk)
         .values("pk")
@@ -88,10 +113,21 @@ def nav(clinic: Clinic) -> Nav:
             quarantined=_count(quarantined),
             late=_count(late(Message.objects.filter(clinic=OuterRef("pk")))),
             unbalanced=_count(JournalCheck.objects.filter(clinic=OuterRef("pk"), holds=False)),
+            emergencies=_count(EmergencyCode.objects.filter(clinic=OuterRef("pk")).open()),
+            critical_unmatched=_count(critical, Count("unmatched", distinct=True)),
         )
         .get()
     )
-    names = ("review", "attention", "unmatched", "quarantined", "late", "unbalanced")
+    names = (
+        "review",
+        "attention",
+        "unmatched",
+        "quarantined",
+        "late",
+        "unbalanced",
+        "emergencies",
+        "critical_unmatched",
+    )
     counts = {name: row[name] or 0 for name in names}
     return Nav(
         oldest_unmatched=row["oldest_unmatched"],

@@ -62,7 +62,7 @@ class RunShown:
 def orphans() -> UnmatchedQuerySet:
     """With what every page of an orphan shows, in one statement."""
     rows: UnmatchedQuerySet = UnmatchedResult.objects.select_related(
-        "clinic", "held_by", "suggested_request__patient"
+        "clinic", "held_by", "suggested_request__patient", "emergency__patient"
     )
     return rows
 

@@ -81,7 +81,7 @@ def queue(clinic: Clinic, state: str, number: int) -> Queue:
     order = ("created_at", "pk") if state in ("waiting", "held") else ("-created_at", "-pk")
     page = page_of(
         orphans.filter(filters[state])
-        .select_related("held_by", "suggested_request__patient")
+        .select_related("held_by", "suggested_request__patient", "emergency")
         .order_by(*order),
         number,
     )

@@ -217,4 +217,5 @@ def version(clinic: Clinic, nav: Nav) -> str:
         .first()
     )
     stamp = newest.timestamp() if newest else 0
-    return f"{stamp:.6f}-{nav.review}-{nav.running}-{nav.attention}-{timezone.now():%H%M}"
+    counts = (nav.review, nav.running, nav.attention, nav.unmatched, nav.emergencies)
+    return f"{stamp:.6f}-{'-'.join(map(str, counts))}-{timezone.now():%H%M}"

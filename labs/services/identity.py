@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from labs.models import LabRequest, Sex
+from labs.models import LabRequest, Patient, Sex
 from labs.report import Identity, Report
 
 
@@ -31,17 +31,19 @@ def contradictions(report: Report, request: LabRequest, external_id: str) -> lis
             f"but the order was accepted as {external_id}."
         )
     if report.identity:
-        found += identity_contradictions(report.identity, request)
+        found += identity_contradictions(report.identity, request.patient)
     return found
 
 
-def identity_contradictions(typed: Identity, request: LabRequest) -> list[str]:
-    patient = request.patient
+def identity_contradictions(
+    typed: Identity, patient: Patient, by: str = "the request"
+) -> list[str]:
+    """`by`: what says that it is that patient's."""
     found = []
     if typed.patient_id and not same_text(typed.patient_id, patient.patient_id):
-        found.append(f"Patient id {typed.patient_id}; the request is for {patient.patient_id}.")
+        found.append(f"Patient id {typed.patient_id}; {by} is for {patient.patient_id}.")
     if typed.patient_name and not same_text(typed.patient_name, patient.name):
-        found.append(f"Name {typed.patient_name}; the request is for {patient.name}.")
+        found.append(f"Name {typed.patient_name}; {by} is for {patient.name}.")
     if typed.species and typed.species_code and typed.species_code != patient.species:
         found.append(f"Species {typed.species}; {patient.name} is a {patient.species}.")
     if typed.sex_code and patient.sex != Sex.UNKNOWN and typed.sex_code != patient.sex:
@@ -73,7 +75,7 @@ def newly_contradicts(known: dict[str, str], typed: Identity, request: LabReques
         sex_code=typed.sex_code if new("sex") else "",
         microchip=new("microchip"),
     )
-    return identity_contradictions(said_now, request)
+    return identity_contradictions(said_now, request.patient)
 
 
 def differs(one: dict[str, str], other: Identity) -> bool:

@@ -22,9 +22,9 @@ from labs.models import (
     UnmatchedResult,
     UnmatchedState,
 )
-from labs.services import panels, states, submissions
+from labs.services import emergency_codes, panels, states, submissions
 from labs.services.events import record
-from labs.services.ordering import create_request
+from labs.services.ordering import add_tests, create_request
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -41,9 +41,13 @@ def match(
     request: LabRequest | None = None,
     reason: str = "",
     evidence: dict[str, Any] | None = None,
+    retrospective_tests: bool = False,
+    source: str = "command",
 ) -> LabRequest:
     """Put an orphan on a patient's record: onto an open request of that patient, or onto a
     retrospective one made in the same step. Its runs then wait for review like any others.
+    `retrospective_tests`: a retrospective `request` gets the tests that it does not have yet.
+    `source`: who acts where no person does.
 
     Raises Stale, NotAllowed, InvalidInput where patient or request are of another clinic or animal,
     or the orphan is already matched.
@@ -73,6 +77,8 @@ def match(
             request = _retrospective_request(acting_user, patient, runs)
         elif request.cancelled_at is not None:
             raise InvalidInput("That request was cancelled. Choose another one, or a new one.")
+        elif retrospective_tests:
+            add_tests(request, _panels(runs))
         _move(runs, request)
         _withdraw(runs, request)
         _decide(
@@ -84,6 +90,7 @@ def match(
             patient=patient,
             request=request,
             evidence=evidence or {},
+            source=source,
         )
         states.refresh(request)
     return request
@@ -105,6 +112,7 @@ def unmatch(
     if not reason.strip():
         raise InvalidInput("Say why the match is taken back.")
     with transaction.atomic():
+        emergency_codes.taken_back(acting_user=acting_user, unmatched=unmatched)
         _claim(
             unmatched,
             expected_version,
@@ -229,16 +237,20 @@ def _claim(
 def _retrospective_request(
     acting_user: User | None, patient: Patient, runs: list[TestRun]
 ) -> LabRequest:
-    known = list(Panel.objects.all())
-    ordered = dict.fromkeys(
-        panel for run in runs if (panel := panels.panel_of(run, known)) is not None
-    )
     return create_request(
         acting_user=acting_user,
         patient=patient,
-        panels=list(ordered),
+        panels=_panels(runs),
         retrospective=True,
     )
+
+
+def _panels(runs: list[TestRun]) -> list[Panel]:
+    known = list(Panel.objects.all())
+    found = dict.fromkeys(
+        panel for run in runs if (panel := panels.panel_of(run, known)) is not None
+    )
+    return list(found)
 
 
 def _move(runs: list[TestRun], request: LabRequest) -> None:
@@ -277,6 +289,7 @@ def _decide(
     patient: Patient | None = None,
     request: LabRequest | None = None,
     evidence: dict[str, Any] | None = None,
+    source: str = "command",
 ) -> None:
     MatchDecision.objects.create(
         unmatched=unmatched,
@@ -292,7 +305,7 @@ def _decide(
         f"unmatched.{action}",
         clinic=unmatched.clinic,
         acting_user=actor,
-        source="command",
+        source=source,
         patient=patient,
         request=request,
         unmatched=unmatched,

@@ -206,6 +206,24 @@ def create_request(
     return request
 
 
+def add_tests(request: LabRequest, panels: Sequence[Panel]) -> None:
+    """To a retrospective request, in the caller's transaction that has locked it: what was run for
+    the same reason and came apart. What was ordered is never changed so."""
+    if not request.retrospective:
+        raise InvalidInput("Only a request made for results that had none can get tests added.")
+    has = {test.panel_id: test.position for test in request.tests.all()}
+    fresh = [panel for panel in panels if panel.pk not in has]
+    RequestedTest.objects.bulk_create(
+        RequestedTest(
+            request=request,
+            panel=panel,
+            position=position,
+            test_request_id=f"{request.lab_report_id}-{position}",
+        )
+        for position, panel in enumerate(fresh, start=max(has.values(), default=0) + 1)
+    )
+
+
 def _require_analyzers(patient: Patient, panels: Sequence[Panel]) -> None:
     models = set(
         Analyzer.objects.filter(clinic=patient.clinic, in_use=True).values_list("model", flat=True)

@@ -12,7 +12,7 @@ from labs.models import (
     UnmatchedState,
 )
 from labs.report import Identity, Report
-from labs.services import runs, states, versions
+from labs.services import emergency, runs, states, versions
 from labs.services.events import record
 from labs.services.identity import differs, names_more, newly_contradicts
 from labs.services.rows import fit
@@ -35,9 +35,12 @@ def file_unmatched(
     unmatched, doubts = _continued(
         message=message, report=report, identity=identity, suggested=suggested
     )
+    code, new = None, unmatched is None
     if unmatched is None:
         if doubts:
             reason, against = UnmatchedReason.CONFLICT, [*against, *doubts]
+        if reason == UnmatchedReason.NO_REQUEST and message.clinic is not None:
+            code, against = emergency.carried(message.clinic, identity)
         unmatched = UnmatchedResult(
             clinic=message.clinic,
             vendor=message.vendor,
@@ -47,6 +50,7 @@ def file_unmatched(
             contradictions=against,
             typed=identity.as_json(),
             suggested_request=suggested,
+            emergency=code,
         )
         fit(unmatched)
         unmatched.save()
@@ -75,6 +79,8 @@ def file_unmatched(
         unmatched.state = UnmatchedState.OPEN
     unmatched.version += 1
     unmatched.save(update_fields=["state", "version"])
+    if code is not None and new:
+        emergency.file(code, unmatched)
     return unmatched
 
 

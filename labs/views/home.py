@@ -4,6 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from labs.queries import emergency
 from labs.queries import worklist as queries
 from labs.queries.nav import nav
 from labs.queries.paging import page_number
@@ -22,6 +23,7 @@ def worklist(request: StaffRequest) -> HttpResponse:
     only = request.GET.get("show", "")
     only = only if only in queries.SECTIONS else ""
     context = {
+        "emergencies": [] if only else emergency.on_worklist(request.clinic),
         "worklist": queries.worklist(
             request.clinic, counts, only=only, number=page_number(request.GET.get("page"))
         ),

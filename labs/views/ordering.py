@@ -28,7 +28,7 @@ def new(request: StaffRequest) -> HttpResponse:
     patient = load(
         request,
         with_weight(Patient.objects.for_user(request.user).select_related("owner", "clinic")),
-        uuid=_uuid(uuid),
+        uuid=as_uuid(uuid),
     )
     beside = _beside(request, patient)
     tiles = queries.tiles(patient)
@@ -87,7 +87,7 @@ def _hits(request: StaffRequest) -> dict[str, object]:
     return {"hits": search(rows.filter(deceased=False), text, 1, HITS).rows, "text": text}
 
 
-def _uuid(text: str) -> UUID:
+def as_uuid(text: str) -> UUID:
     """What is no UUID names nobody."""
     try:
         return UUID(text)

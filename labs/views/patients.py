@@ -66,6 +66,10 @@ def new(request: StaffRequest) -> HttpResponse:
             form.add_error(None, error.message)
         else:
             messages.success(request, f"{patient} was added.")
+            if code := request.GET.get("emergency"):
+                # Back to the code that it was added for; whose it is, a person still says.
+                page = reverse("labs:emergency", args=[code])
+                return redirect(f"{page}?{urlencode({'q': patient.patient_id})}")
             return redirect("labs:patient", uuid=patient.uuid)
     context = {"form": form, "patient": None}
     return render(request, "labs/edit_patient.html", context, status=422 if form.errors else 200)

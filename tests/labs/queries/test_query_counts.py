@@ -19,8 +19,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from labs.models import Attachment, Clinic, LabRequest, Patient, UnmatchedResult
-from labs.services import matching, review
+from labs.models import Attachment, Clinic, EmergencyCode, LabRequest, Patient, UnmatchedResult
+from labs.services import emergency_codes, matching, review
 from labs.services.codes import set_code
 from tests import factories
 
@@ -52,6 +52,8 @@ def fill(clinic: Clinic, vet: User, rows: int) -> None:
                 factories.make_result(
                     request, factories.make_report([corrected], version=2, status="corrected")
                 )
+        code = emergency_codes.give(acting_user=None, clinic=clinic)
+        factories.make_unmatched(clinic, patient_id=code.code)
         orphan = factories.make_unmatched(clinic)
         if index % 2:
             matching.match(
@@ -67,6 +69,7 @@ def addresses(clinic: Clinic) -> dict[str, str]:
     biscuit = Patient.objects.get(clinic=clinic, patient_id="P-BISCUIT")
     request = LabRequest.objects.filter(patient=biscuit, retrospective=False).order_by("pk").last()
     orphan = UnmatchedResult.objects.filter(clinic=clinic, state="open").first()
+    code = EmergencyCode.objects.filter(clinic=clinic).latest("pk")
     assert request is not None and orphan is not None
     message = request.runs.get().versions.all()[0].message
     file = Attachment.objects.filter(message__clinic=clinic).first()
@@ -84,6 +87,8 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "new request": reverse("labs:new_request") + f"?patient={biscuit.uuid}",
         "request": reverse("labs:request", args=[request.lab_report_id]),
         "attachment": reverse("labs:attachment", args=[file.uuid]),
+        "emergency": reverse("labs:emergency", args=[code.code]),
+        "emergency, patients": reverse("labs:emergency_hits", args=[code.code]) + "?q=rex",
         "unmatched": reverse("labs:unmatched"),
         "unmatched, matched": reverse("labs:unmatched") + "?state=matched",
         "unmatched history": reverse("labs:unmatched_history", args=[orphan.uuid]),
