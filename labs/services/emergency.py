@@ -18,7 +18,7 @@ from labs.report import Identity
 from labs.services import emergency_codes as codes
 from labs.services import matching
 from labs.services.events import record
-from labs.services.identity import differs, identity_contradictions
+from labs.services.identity import differs, identity_contradictions, same_text
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -101,6 +101,8 @@ def file(code: EmergencyCode, unmatched: UnmatchedResult) -> bool:
         return False
     typed = _named(Identity(**unmatched.typed), code)
     against = identity_contradictions(typed, code.patient, "the code")
+    if not typed.patient_name.strip() and _two_animals(code):
+        against.append("Results of two animals came with this code, and this one names none.")
     if code.patient.deceased:
         against.append(f"{code.patient.name} is recorded as deceased.")
     if code.request is not None and code.request.cancelled_at is not None:
@@ -124,6 +126,12 @@ def file(code: EmergencyCode, unmatched: UnmatchedResult) -> bool:
         code.request = request
         code.save(update_fields=["request"])
     return True
+
+
+def _two_animals(code: EmergencyCode) -> bool:
+    typed = [_named(Identity(**orphan.typed), code) for orphan in code.results.all()]
+    names = [identity.patient_name for identity in typed if identity.patient_name.strip()]
+    return any(not same_text(names[0], name) for name in names)
 
 
 def _named(identity: Identity, code: EmergencyCode) -> Identity:

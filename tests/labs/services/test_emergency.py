@@ -202,6 +202,19 @@ def test_a_second_pet_name_is_an_ordinary_orphan(
     assert second.emergency == code  # so that the code's page shows it
 
 
+@pytest.mark.parametrize("chosen_first", [True, False])
+def test_with_two_animals_under_a_code_one_without_a_name_is_nobodys(
+    chosen_first: bool, code: EmergencyCode, biscuit: Patient, alice: User
+) -> None:
+    if chosen_first:
+        choose(code, biscuit, alice)
+    named = came(code, patient_name="BISCUIT"), came(code, patient_name="REX")
+    nameless = came(code)
+    if not chosen_first:
+        assert choose(code, biscuit, alice) == (1, 2)
+    assert patients_of(*named, nameless) == [biscuit, None, None]
+
+
 def test_the_code_typed_as_the_name_too_names_nobody(
     code: EmergencyCode, biscuit: Patient, alice: User
 ) -> None:

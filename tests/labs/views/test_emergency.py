@@ -68,7 +68,7 @@ def test_something_that_speaks_against_it_is_said(
     assert "Name REX; the code is for Biscuit." in page and "needs a person" in page
     assert "needs a person" in page
     page = client.get(reverse("labs:worklist")).content.decode()
-    assert "1 of its results need a person" in page
+    assert "1 of its results needs a person" in page
 
 
 def test_the_match_screen_takes_the_code_for_no_id(
