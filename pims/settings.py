@@ -253,6 +253,11 @@ INTAKE_MAX_BYTES = env.int("INTAKE_MAX_BYTES", default=25 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = INTAKE_MAX_BYTES
 # Of one OAuth application on one machine; beyond it 429, and the sender comes again.
 INTAKE_RATE_PER_MINUTE = env.int("INTAKE_RATE_PER_MINUTE", default=30_000)
+# Token calls on one machine: of one OAuth client, and from one address.
+TOKEN_RATE_PER_MINUTE = env.int("TOKEN_RATE_PER_MINUTE", default=10)
+TOKEN_RATE_PER_MINUTE_PER_ADDRESS = env.int("TOKEN_RATE_PER_MINUTE_PER_ADDRESS", default=30)
+# How many proxies of our own append to X-Forwarded-For: with https the one that ends TLS.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=1 if HTTPS else 0)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

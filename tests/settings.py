@@ -21,11 +21,16 @@ if _parent is None:
 for _name in list(os.environ):
     if _name.startswith("HESKA_") or _name in {
         *("DEBUG", "ALLOWED_HOSTS", "PUBLIC_BASE_URL", "PORT", "EMAIL_URL"),
-        *("INTAKE_MAX_BYTES", "INTAKE_RATE_PER_MINUTE", "FAILPOINT"),
+        *("INTAKE_MAX_BYTES", "INTAKE_RATE_PER_MINUTE", "FAILPOINT", "TRUSTED_PROXIES"),
+        *("TOKEN_RATE_PER_MINUTE", "TOKEN_RATE_PER_MINUTE_PER_ADDRESS"),
     }:
         del os.environ[_name]
 
 from pims.settings import *  # noqa: E402, F403 - after the environment is as it must be
+
+# Each test has its token from the same address, some hundred a minute; test_token_rate.py sets what
+# an installation has.
+TOKEN_RATE_PER_MINUTE = TOKEN_RATE_PER_MINUTE_PER_ADDRESS = 1_000_000
 
 # A password costs a quarter of a second on purpose; tests make hundreds.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]  # noqa: F405

@@ -29,7 +29,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from integrations.heska import services
+from integrations.heska import services, token_rate
 from integrations.heska.conf import VENDOR
 from integrations.heska.permissions import ApplicationRate, BearerAuthentication, MayPostResults
 from integrations.heska.wire import strict
@@ -72,8 +72,12 @@ def token(request: HttpRequest) -> HttpResponse:
     request.META.pop("HTTP_AUTHORIZATION", None)
     request.META["CONTENT_TYPE"] = "application/x-www-form-urlencoded"
     request.POST = QueryDict(urlencode(form))
-    response: HttpResponse = TokenView.as_view()(request)
-    return response
+
+    def give() -> HttpResponse:
+        response: HttpResponse = TokenView.as_view()(request)
+        return response
+
+    return token_rate.limited(request, form["client_id"], give)
 
 
 def _token_fields(request: HttpRequest) -> dict[str, str] | None:
