@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from django.utils.crypto import salted_hmac
+
 # No 0/O, 1/I/L: what is left can be told apart in handwriting and over the phone.
 READABLE = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
@@ -24,6 +26,12 @@ def result_key() -> str:
 
 def receipt_id() -> str:
     return f"rcpt_{readable(12)}"
+
+
+def proof(nonce: str) -> str:
+    """What only an installation with our SECRET_KEY answers to that nonce: so that we know who
+    answers at our own public address."""
+    return salted_hmac("labs.ids.proof", nonce, algorithm="sha256").hexdigest()
 
 
 def clinic_public_id() -> str:

@@ -64,6 +64,10 @@ class LabVendor(Protocol):
         """The codes that the laboratory is known to have, each with what it stands for; empty where
         there is no list of them."""
 
+    def set_up_page(self, clinic: Clinic) -> str:
+        """The address of the page where its administrators connect the clinic and see how it goes.
+        Costs no query."""
+
     def is_connected(self, clinic: Clinic) -> bool:
         """Whether this clinic's credentials are there. Costs one query."""
 

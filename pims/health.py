@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 
 from django.db import Error, connection, transaction
@@ -10,9 +11,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from labs import ids
 from pims.problems import problem
 
 log = logging.getLogger(__name__)
+NONCE = re.compile(r"[0-9a-f]{32}")
 FRESH = 1.0  # seconds for which a success is believed, so that nobody can make us write all day
 _succeeded_at = float("-inf")
 
@@ -20,8 +23,13 @@ _succeeded_at = float("-inf")
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 while the process answers at all; touches nothing."""
-    return JsonResponse({"status": "ok"})
+    """200 while the process answers at all; touches nothing. `?nonce=` is answered with a proof
+    that this installation answers, and not another one or a proxy's page."""
+    said = {"status": "ok"}
+    nonce = request.GET.get("nonce", "")
+    if NONCE.fullmatch(nonce):
+        said["proof"] = ids.proof(nonce)
+    return JsonResponse(said)
 
 
 @never_cache

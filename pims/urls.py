@@ -10,6 +10,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("admin/", admin.site.urls),
     path("api/", include("integrations.heska.urls")),
+    path("heska/", include("integrations.heska.page_urls")),
     path("", include("labs.urls")),
 ]
 

@@ -38,7 +38,8 @@ class HeskaError(Exception):
     `permanent`: the same call would fail again, so a person must act; else it is sent again later,
     and `outcome_unknown` says that it may have arrived. `set_up`: credentials, key or address are
     to be mended, the order itself is not refused; `stops_clinic`: no order of this clinic can get
-    through before that. `stale_token`: a 401 that a new token may mend.
+    through before that; `credentials`: it is the clinic's pair that is refused, not the operator's
+    key. `stale_token`: a 401 that a new token may mend.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class HeskaError(Exception):
         set_up: bool = False,
         stops_clinic: bool = False,
         stale_token: bool = False,
+        credentials: bool = False,
     ) -> None:
         super().__init__(sentence)
         self.permanent = permanent
@@ -63,6 +65,7 @@ class HeskaError(Exception):
         self.set_up = set_up
         self.stops_clinic = stops_clinic
         self.stale_token = stale_token
+        self.credentials = credentials
         self.status: int | None = None
         self.reply = b""
 
@@ -245,29 +248,53 @@ def _send(
 
 
 def _exchange(url: str, body: str, headers: dict[str, str], seconds: float) -> Reply:
-    with Watch(min(seconds, TOTAL_SECONDS)) as watch, requests.Session() as session:
+    with Watch(min(seconds, TOTAL_SECONDS)) as watch:
+        try:
+            return _speak("POST", url, body.encode(), headers, watch)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise _broken(error, watch) from error
+
+
+def ask_ourselves(url: str, *, seconds: float) -> Reply:
+    """GET an address of our own, by the same rules. Raises OSError; its text says why, for people.
+    No key of anybody's goes there."""
+    with Watch(seconds) as watch:
+        try:
+            return _speak("GET", url, None, {"Accept-Encoding": "identity"}, watch)
+        except (requests.RequestException, HTTPError, OSError, HeskaError) as error:
+            if why := _distrust(error):
+                raise OSError(f"its certificate is not trusted ({why})") from error
+            if watch.over or isinstance(error, requests.Timeout):
+                raise OSError("it did not answer in time") from error
+            if watch.sent:
+                raise OSError("the connection broke before it answered") from error
+            raise OSError("nothing answers there") from error
+
+
+def _speak(
+    method: str, url: str, body: bytes | None, headers: dict[str, str], watch: Watch
+) -> Reply:
+    with requests.Session() as session:
         # No .netrc, proxy or CA bundle from the environment; no redirect, which would carry the
         # subscription key to another host and turn the order into an empty GET.
         session.trust_env = False
         session.mount("https://", _Adapter(watch))
         session.mount("http://", _Adapter(watch))
-        try:
-            with session.post(
-                url,
-                data=body.encode(),
-                headers=headers,
-                timeout=(transport.CONNECT_SECONDS, READ_SECONDS),
-                allow_redirects=False,
-                verify=True,
-                stream=True,
-            ) as response:
-                return Reply(
-                    status=response.status_code,
-                    headers={k.lower(): v for k, v in response.headers.items()},
-                    body=_read(response, watch),
-                )
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise _broken(error, watch) from error
+        with session.request(
+            method,
+            url,
+            data=body,
+            headers=headers,
+            timeout=(transport.CONNECT_SECONDS, READ_SECONDS),
+            allow_redirects=False,
+            verify=True,
+            stream=True,
+        ) as response:
+            return Reply(
+                status=response.status_code,
+                headers={k.lower(): v for k, v in response.headers.items()},
+                body=_read(response, watch),
+            )
 
 
 def _broken(error: Exception, watch: Watch) -> HeskaError:
@@ -395,6 +422,7 @@ def _meaning(reply: Reply, *, token_call: bool) -> HeskaError:
             set_up=True,
             stops_clinic=True,
             stale_token=status == HTTPStatus.UNAUTHORIZED and not token_call,
+            credentials=True,
         )
     return HeskaError("Heska refused the order.", permanent=True, words=words)
 

@@ -12,13 +12,14 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.db import transaction
 from django.urls import reverse
+from django.utils import timezone
 from oauth2_provider.models import clear_expired, get_application_model
 
 from integrations.heska.client import HeskaError
 from integrations.heska.conf import VENDOR, endpoint
 from integrations.heska.models import Connection, InboundClient
 from labs import clock, roles
-from labs.errors import InvalidInput
+from labs.errors import InvalidInput, NotAllowed
 from labs.ids import readable
 from labs.models import Clinic, Membership, Role, SubmissionState
 from labs.services import submissions
@@ -68,6 +69,22 @@ def connect(
     Raises InvalidInput where one is empty or the client id is another clinic's; NotAllowed.
     """
     roles.require(acting_user, clinic, "administer")
+    client_id, client_secret = checked(clinic, client_id, client_secret)
+    with transaction.atomic():
+        store(
+            acting_user=acting_user,
+            clinic=clinic,
+            client_id=client_id,
+            client_secret=client_secret,
+        )
+        access = create_client(acting_user=acting_user, clinic=clinic)
+        record("heska.connected", clinic=clinic, acting_user=acting_user, source="command")
+    return access
+
+
+def checked(clinic: Clinic, client_id: str, client_secret: str) -> tuple[str, str]:
+    """The pair as it is stored. Raises InvalidInput where one is empty or the client id is another
+    clinic's."""
     client_id, client_secret = client_id.strip(), client_secret.strip()
     if not client_id or not client_secret:
         raise InvalidInput("Both the client id and the secret that Heska gave are needed.")
@@ -75,20 +92,23 @@ def connect(
         raise InvalidInput("The client id is longer than 200 characters.")
     if Connection.objects.filter(client_id=client_id).exclude(clinic=clinic).exists():
         raise InvalidInput("Another clinic is connected with this client id. Check which is whose.")
-    with transaction.atomic():
-        # A new pair: the token got with the old one is dropped, and held orders go again.
-        Connection.objects.update_or_create(
-            clinic=clinic,
-            defaults={
-                "client_id": client_id,
-                "client_secret": client_secret,
-                **AS_NEW,
-            },
-        )
-        submissions.release(clinic=clinic, vendor=VENDOR)
-        access = create_client(acting_user=acting_user, clinic=clinic)
-        record("heska.connected", clinic=clinic, acting_user=acting_user, source="command")
-    return access
+    return client_id, client_secret
+
+
+def store(*, acting_user: User | None, clinic: Clinic, client_id: str, client_secret: str) -> None:
+    """In the caller's transaction. A new pair: the token got with the old one is dropped, and held
+    orders go again."""
+    Connection.objects.update_or_create(
+        clinic=clinic,
+        defaults={
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "entered_at": timezone.now(),
+            "entered_by": acting_user,
+            **AS_NEW,
+        },
+    )
+    submissions.release(clinic=clinic, vendor=VENDOR)
 
 
 def stop(connection: Connection, error: HeskaError, settle: Callable[[], None]) -> bool:
@@ -186,7 +206,11 @@ def _tell_administrators(connection: Connection) -> None:
 
 def create_client(*, acting_user: User | None, clinic: Clinic | None) -> Access:
     """An OAuth client (client credentials, no user) with which Heska posts results: for one clinic,
-    or for the whole installation. Its secret is returned once."""
+    or for the whole installation. Its secret is returned once. Raises NotAllowed."""
+    if clinic is not None:
+        roles.require(acting_user, clinic, "administer")
+    elif acting_user is not None and not acting_user.is_superuser:
+        raise NotAllowed("A client for every clinic is made by the operator.")
     client_id, client_secret = f"{VENDOR}-{readable(12).lower()}", readable(SECRET_LENGTH)
     with transaction.atomic():
         application = Application.objects.create(
@@ -197,7 +221,7 @@ def create_client(*, acting_user: User | None, clinic: Clinic | None) -> Access:
             authorization_grant_type=Application.GRANT_CLIENT_CREDENTIALS,
             user=None,
         )
-        InboundClient.objects.create(application=application, clinic=clinic)
+        InboundClient.objects.create(application=application, clinic=clinic, made_by=acting_user)
         record(
             "heska.client_created",
             clinic=clinic,

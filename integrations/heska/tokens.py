@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db.models import BooleanField, Case, F, Q, Value, When
 
-from integrations.heska import client
+from integrations.heska import client, contacts
 from integrations.heska.conf import endpoint
 from integrations.heska.models import Connection
 from labs import clock
@@ -119,7 +119,9 @@ def _call(row: Connection, lease: uuid.UUID, seconds: float) -> Token:
             token_not_before=None if error.permanent else clock.now() + wait,
             token_error=str(error),
         )
+        contacts.asked_for_token(row.clinic_id, error)
         raise
+    contacts.asked_for_token(row.clinic_id, None)
     token = Token(value=value, id=uuid.uuid4(), fresh=True)
     # One that holds for less than two minutes is shared for half of its time.
     shared = max(holds - EARLY, holds / 2)

@@ -97,7 +97,7 @@ class Secure(_Watched, HTTPSConnection):
 def _connect(host: str, port: int, watch: Watch) -> socket.socket:
     """Within CONNECT_SECONDS in all, names and every address included. Raises OSError."""
     ends = time.monotonic() + min(CONNECT_SECONDS, watch.left())
-    found = _addresses(host, port, ends - time.monotonic())
+    found = addresses(host, port, ends - time.monotonic())
     error: OSError = OSError("The name has no address.")
     for tried, (family, kind, protocol, _, address) in enumerate(found):
         left = ends - time.monotonic()
@@ -116,8 +116,9 @@ def _connect(host: str, port: int, watch: Watch) -> socket.socket:
     raise error
 
 
-def _addresses(host: str, port: int, seconds: float) -> list[Any]:
-    """`getaddrinfo` has no timeout and can't be broken off: it is left alone where it is slow."""
+def addresses(host: str, port: int, seconds: float) -> list[Any]:
+    """What `getaddrinfo` says; it has no timeout and can't be broken off, so it is left alone where
+    it is slow. Raises OSError."""
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def look() -> None:

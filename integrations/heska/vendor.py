@@ -79,5 +79,8 @@ class Heska:
     def known_codes(self, kind: str, species: str) -> list[tuple[str, str]]:
         return wire.known(kind, species)
 
+    def set_up_page(self, clinic: Clinic) -> str:
+        return reverse("heska_pages:health", args=[clinic.public_id])
+
     def is_connected(self, clinic: Clinic) -> bool:
         return Connection.objects.filter(clinic=clinic).exists()

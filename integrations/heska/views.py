@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import logging
 from typing import Any, cast
 from urllib.parse import unquote_plus, urlencode
@@ -29,7 +30,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from integrations.heska import services, token_rate
+from integrations.heska import contacts, services, token_rate
 from integrations.heska.conf import VENDOR
 from integrations.heska.permissions import ApplicationRate, BearerAuthentication, MayPostResults
 from integrations.heska.wire import strict
@@ -75,9 +76,20 @@ def token(request: HttpRequest) -> HttpResponse:
 
     def give() -> HttpResponse:
         response: HttpResponse = TokenView.as_view()(request)
+        contacts.was_asked_for_token(form["client_id"], _oauth_error(response))
         return response
 
     return token_rate.limited(request, form["client_id"], give)
+
+
+def _oauth_error(response: HttpResponse) -> str:
+    """RFC 6749, 5.2; empty where it got a token."""
+    if response.status_code < 400:
+        return ""
+    try:
+        return str(json.loads(response.content).get("error", "") or response.status_code)
+    except (ValueError, AttributeError):
+        return str(response.status_code)
 
 
 def _token_fields(request: HttpRequest) -> dict[str, str] | None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import zoneinfo
+from datetime import time
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
 from labs import ids
+from labs.hours import Week
 from labs.querysets import ClinicQuerySet, ClinicsQuerySet
 
 
@@ -27,6 +29,15 @@ class Clinic(models.Model):
         help_text="Names the clinic to the laboratory, in the address for unmatched results.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    # When results are to be expected: silence at night is no news.
+    open_days = models.CharField(
+        max_length=7, default="123456", help_text="ISO weekdays, Monday is 1"
+    )
+    opens = models.TimeField(default=time(8))
+    closes = models.TimeField(default=time(18), help_text="As “opens”: around the clock")
+    quiet_hours = models.PositiveSmallIntegerField(
+        default=4, help_text="Open hours without a result, while orders are out, that are too many"
+    )
 
     objects = ClinicsQuerySet.as_manager()
 
@@ -39,6 +50,11 @@ class Clinic(models.Model):
     @property
     def zone(self) -> zoneinfo.ZoneInfo:
         return zoneinfo.ZoneInfo(self.timezone)
+
+    @property
+    def week(self) -> Week:
+        days = frozenset(int(day) for day in self.open_days)
+        return Week(days=days, opens=self.opens, closes=self.closes, zone=self.zone)
 
 
 class Role(models.TextChoices):

@@ -68,6 +68,12 @@ def lab_environment() -> dict[str, str]:
     return {"name": name, "says": ENVIRONMENTS.get(name, ENVIRONMENTS["sandbox"])}
 
 
+@register.simple_tag
+def lab_set_up(request: Any) -> str:
+    """Where the clinic's administrators connect it to the laboratory. No statement."""
+    return vendors.default().set_up_page(request.clinic)
+
+
 @register.filter
 def clock(at: datetime | None) -> SafeString | str:
     """A time in the clinic's zone, short, with the exact one behind it."""

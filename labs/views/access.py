@@ -82,7 +82,7 @@ def load(request: StaffRequest, rows: QuerySet[Row], **lookup: Any) -> Row:
     `rows` is a queryset already narrowed by `for_user`.
     """
     row = get_object_or_404(rows, **lookup)
-    clinic_id = getattr(row, "clinic_id", request.clinic.pk)
+    clinic_id = row.pk if isinstance(row, Clinic) else getattr(row, "clinic_id", request.clinic.pk)
     if clinic_id != request.clinic.pk:
         _enter(request, next(m for m in request.memberships if m.clinic_id == clinic_id))
         timezone.activate(request.clinic.zone)

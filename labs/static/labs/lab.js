@@ -78,6 +78,18 @@
     const row = event.target.closest("tr[data-row]");
     if (row && !event.target.closest("a, button, input, label, summary") && !String(getSelection())) link(row)?.click();
   });
+  // Copying needs a secure page; elsewhere the text is selected, and Ctrl-C does it.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const source = document.getElementById(button.dataset.copy);
+    let said = "Copied";
+    try { await navigator.clipboard.writeText(source.textContent); }
+    catch { getSelection().selectAllChildren(source); said = "Selected: press Ctrl-C"; }
+    button.dataset.word = button.dataset.word || button.textContent;
+    button.textContent = said;
+    setTimeout(() => { button.textContent = button.dataset.word; }, 2500);
+  });
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-keys-on]")) localStorage.setItem("single-keys", event.target.checked ? "on" : "off");
   });

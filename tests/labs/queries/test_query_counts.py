@@ -94,6 +94,7 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "unmatched history": reverse("labs:unmatched_history", args=[orphan.uuid]),
         "messages": reverse("labs:messages"),
         "codes": reverse("labs:codes"),
+        "set-up": reverse("heska_pages:health", args=[clinic.public_id]),
         "message": reverse("labs:message", args=[message.receipt_id]),
     }
 
