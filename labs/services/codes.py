@@ -13,6 +13,7 @@ from labs.models import Analyte, Clinic, ClinicCode, CodeKind, Message, Panel, S
 from labs.order import Codes, folded
 from labs.report import Report
 from labs.services.events import record
+from labs.services.quick import Compiled
 from labs.services.rows import Known, analytes_by_code
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ def of_clinic(clinic: Clinic, vendor: str) -> Codes:
     }
 
 
+CODES = Compiled(
+    ClinicCode.objects.filter(clinic=0, kind="", vendor="").order_by().values_list("key", "code")
+)
+
+
 def analytes_for(message: Message, report: Report) -> dict[str, Known]:
     """The catalogue by delivered code, with what the message's clinic says of codes that are not in
     it. A second query only where the report has such a code."""
@@ -38,12 +44,7 @@ def analytes_for(message: Message, report: Report) -> dict[str, Known]:
     strange = {folded(code): code for code in codes if not (code in known or code.upper() in known)}
     if not strange or message.clinic_id is None:
         return known
-    own = ClinicCode.objects.filter(
-        clinic=message.clinic_id,
-        vendor=message.vendor,
-        kind=CodeKind.ANALYTE,
-        key__in=[key[:100] for key in strange],
-    ).values_list("key", "code")
+    own = CODES.rows(message.clinic_id, CodeKind.ANALYTE, message.vendor)
     taken = {key: known[code] for key, code in own if code in known}
     return known | {code: taken[folded(code)] for code in codes if folded(code) in taken}
 

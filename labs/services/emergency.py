@@ -36,6 +36,7 @@ def choose(*, acting_user: User | None, code: EmergencyCode, patient: Patient) -
     if patient.clinic_id != code.clinic_id:
         raise InvalidInput("This patient is not in the clinic that the code belongs to.")
     with transaction.atomic():
+        codes.alone(code.clinic)
         code = codes.locked(code.pk)
         if code.closed_at is not None:
             raise InvalidInput(

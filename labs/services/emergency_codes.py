@@ -49,8 +49,7 @@ def give(*, acting_user: User | None, clinic: Clinic, note: str = "") -> Emergen
     roles.require(acting_user, clinic, "order")
     now = timezone.now()
     with transaction.atomic():
-        # Nobody else gives one meanwhile.
-        Clinic.objects.select_for_update(no_key=True).get(pk=clinic.pk)
+        alone(clinic)
         code = EmergencyCode.objects.create(
             clinic=clinic,
             code=_new(clinic),
@@ -80,6 +79,7 @@ def close(*, acting_user: User | None, code: EmergencyCode) -> None:
     Raises NotAllowed."""
     roles.require(acting_user, code.clinic, "order")
     with transaction.atomic():
+        alone(code.clinic)
         _close(locked(code.pk), acting_user)
 
 
@@ -94,7 +94,14 @@ def taken_back(*, acting_user: User | None, unmatched: UnmatchedResult) -> None:
     """A match of one of its results is taken back, so the code said the wrong thing: no other
     result follows it. In the caller's transaction, before the orphan is locked."""
     if unmatched.emergency_id is not None:
+        alone(unmatched.clinic)
         _close(locked(unmatched.emergency_id), acting_user)
+
+
+def alone(clinic: Clinic) -> None:
+    """Wait until nobody else at this clinic gives or decides about a code, or files an unmatched
+    result: who does takes this lock first, so that no two wait for each other's orphan and code."""
+    Clinic.objects.select_for_update(no_key=True).get(pk=clinic.pk)
 
 
 def locked(pk: int) -> EmergencyCode:

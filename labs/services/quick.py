@@ -20,6 +20,7 @@ class Compiled:
 
     Give it a query of `values_list`, with any values in its filters, `exact` ones and in the order
     in which the values will be given: `Compiled(Clinic.objects.filter(pk=0).values_list("name"))`.
+    Of several in one `filter()` that is the order of their names.
     """
 
     def __init__(self, query: models.QuerySet[Any, Any]) -> None:

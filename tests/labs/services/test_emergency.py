@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from itertools import combinations
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -321,3 +323,46 @@ def test_who_does_not_work_there_gives_and_chooses_nothing(
         choose(code, biscuit, stranger)
     with pytest.raises(NotAllowed):
         emergency_codes.close(acting_user=stranger, code=code)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_choosing_while_more_comes_neither_blocks_nor_forgets() -> None:
+    """Filing holds the orphan that a result may continue and wants the code; choosing holds the
+    code and wants the orphan. Where they waited for each other, one of them was thrown out."""
+    clinic = make_clinic()
+    failed: list[BaseException] = []
+
+    def result(code: EmergencyCode) -> None:
+        report = make_report(
+            [make_run(test_code="HHEM-1")],
+            external_id=f"R-{code}",
+            identity=Identity(patient_id=code.code),
+        )
+        make_unmatched(clinic, report)
+
+    def run(*act: Any) -> None:
+        try:
+            act[0](*act[1:])
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    for _ in range(5):
+        patient = make_patient(clinic)
+        code = emergency_codes.give(acting_user=None, clinic=clinic)
+        result(code)
+        acts = [
+            (result, code),
+            (lambda c, p: emergency.choose(acting_user=None, code=c, patient=p), code, patient),
+            (result, code),
+        ]
+        threads = [threading.Thread(target=run, args=act) for act in acts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []
+        (orphan,) = code.results.all()  # one report, so one orphan
+        runs = orphan.runs.select_related("request")
+        assert [run.request and run.request.patient_id for run in runs] == [patient.pk] * 3
