@@ -65,5 +65,6 @@ settings: dict[str, Any] = {
             "task": "pims.tasks.forget_expired_tokens",
             "schedule": 3600.0,
         },
+        "learn turnarounds": {"task": "pims.tasks.learn_turnarounds", "schedule": 3600.0},
     },
 }

@@ -3,7 +3,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from integrations.heska import connections
-from labs.services import journal, submissions, watch
+from labs.services import journal, submissions, turnaround, watch
 
 
 @shared_task
@@ -29,3 +29,9 @@ def check_journal() -> None:
 def forget_expired_tokens() -> None:
     """Tokens with which nobody can post any more."""
     connections.forget_expired_tokens()
+
+
+@shared_task
+def learn_turnarounds() -> None:
+    """How long each clinic's results usually take, for what is called overdue."""
+    turnaround.learn_all()

@@ -28,6 +28,7 @@ from labs.models.result import (
     TestRun,
 )
 from labs.models.submission import Submission, SubmissionState
+from labs.models.turnaround import Turnaround
 from labs.models.unmatched import (
     MatchDecision,
     UnmatchedReason,
@@ -73,6 +74,7 @@ __all__ = [
     "SubmissionState",
     "TestRun",
     "TestState",
+    "Turnaround",
     "UnmatchedReason",
     "UnmatchedResult",
     "UnmatchedState",

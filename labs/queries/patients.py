@@ -15,7 +15,7 @@ from labs.queries import events as audit
 from labs.queries.history import Earlier, history
 from labs.queries.paging import Page, page_of
 from labs.queries.summary import Summary, summaries
-from labs.queries.words import Chip, state_chip
+from labs.queries.words import Chip, state_chip, turnarounds
 
 
 def with_weight(rows: QuerySet[Any], *, patient: str = "pk") -> QuerySet[Any]:
@@ -82,7 +82,7 @@ class PatientPage:
 
 
 def patient_page(patient: Patient, number: int) -> PatientPage:
-    """Five statements. `patient` with owner."""
+    """Six statements. `patient` with owner."""
     now = timezone.now()
     rows = (
         LabRequest.objects.filter(patient=patient)
@@ -91,12 +91,15 @@ def patient_page(patient: Patient, number: int) -> PatientPage:
     )
     page = page_of(rows, number, 25)
     found = summaries(page.rows, all_runs=True)
+    known = turnarounds(patient.clinic_id)
     return PatientPage(
         patient=patient,
         requests=Page(
             rows=[
                 RequestLine(
-                    request=request, chip=state_chip(request, now), summary=found.get(request.pk)
+                    request=request,
+                    chip=state_chip(request, now, known),
+                    summary=found.get(request.pk),
                 )
                 for request in page.rows
             ],

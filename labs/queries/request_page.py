@@ -24,7 +24,18 @@ from labs.queries import events as audit
 from labs.queries.patients import with_weight
 from labs.queries.results import Results, results_of
 from labs.queries.timeline import DELIVERED, Step, steps
-from labs.queries.words import BY_HAND, Chip, duration, sending, state_chip, submission_of, times
+from labs.queries.words import (
+    BY_HAND,
+    Chip,
+    Turnarounds,
+    duration,
+    sending,
+    state_chip,
+    submission_of,
+    times,
+    turnarounds,
+    usually,
+)
 from labs.queries.words import undelivered as undelivered_for
 
 TEST_CHIPS = {
@@ -60,6 +71,7 @@ class RequestPage:
     chip: Chip
     linked: list[Linked]
     can_run_again: bool
+    known: Turnarounds
     tests: list[tuple[RequestedTest, Chip]]
     specimens: list[Specimen]
     results: Results
@@ -74,10 +86,15 @@ class RequestPage:
     version: str
 
     @property
-    def open_tests(self) -> list[tuple[RequestedTest, Chip]]:
-        """Tests of which no result has come: waiting, refused, cancelled."""
+    def open_tests(self) -> list[tuple[RequestedTest, Chip, str]]:
+        """Tests of which no result has come (waiting, refused, cancelled), and how long each takes
+        on its analyzer."""
         answered = {run.run.requested_test_id for run in self.results.runs}
-        return [(test, chip) for test, chip in self.tests if test.pk not in answered]
+        return [
+            (test, chip, usually(test.panel.analyzer_model, test.panel.usual_minutes, self.known))
+            for test, chip in self.tests
+            if test.pk not in answered
+        ]
 
     @property
     def delivered(self) -> bool:
@@ -95,6 +112,8 @@ def request_page(request: LabRequest) -> RequestPage:
     now = timezone.now()
     results = results_of(request)
     events = audit.of_request(request)
+    known = turnarounds(request.clinic_id)
+    messages = _messages(request)
     submission = submission_of(request)
     undelivered = request.state in (
         RequestState.QUEUED,
@@ -106,24 +125,17 @@ def request_page(request: LabRequest) -> RequestPage:
     specimens = {t.specimen_id: t.specimen for t in tests if t.specimen}
     return RequestPage(
         request=request,
-        chip=state_chip(request, now),
-        linked=_linked(request, now),
-        can_run_again=bool(tests) and not request.patient.deceased,
+        chip=state_chip(request, now, known),
+        linked=_linked(request, now, known),
+        # While nothing has come it is the order itself that is to be waited for, or cancelled.
+        can_run_again=bool(tests) and bool(results.runs or request.cancelled_at),
+        known=known,
         tests=[(test, _chip(test)) for test in tests],
         specimens=list(specimens.values()),
         results=results,
-        steps=steps(request, results, events, now),
+        steps=steps(request, results, events, messages, known, now),
         events=events,
-        messages=list(
-            Message.objects.filter(
-                Q(request=request)
-                | Q(submission__request=request)
-                | Q(results__run__request=request)
-            )
-            .defer("raw", "reply")
-            .order_by("received_at", "pk")
-            .distinct()
-        ),
+        messages=messages,
         trouble=trouble,
         notices=_notices(request, submission, tests, events),
         can_cancel=request.state != RequestState.CANCELLED and not results.runs,
@@ -131,6 +143,18 @@ def request_page(request: LabRequest) -> RequestPage:
         and (submission.may_have_arrived or submission.state == SubmissionState.SENDING),
         resubmit=RESUBMIT.get(str(submission.state), "") if submission and trouble else "",
         version=head(request),
+    )
+
+
+def _messages(request: LabRequest) -> list[Message]:
+    """All that was said with the laboratory about it, both ways, the oldest first."""
+    return list(
+        Message.objects.filter(
+            Q(request=request) | Q(submission__request=request) | Q(results__run__request=request)
+        )
+        .defer("raw", "reply")
+        .order_by("received_at", "pk")
+        .distinct()
     )
 
 
@@ -217,7 +241,7 @@ def _notices(
     return found
 
 
-def _linked(request: LabRequest, now: datetime) -> list[Linked]:
+def _linked(request: LabRequest, now: datetime, known: Turnarounds) -> list[Linked]:
     """The rest of its group, the first one first. Two statements, one where it stands alone."""
     first = request.first_id or request.pk
     group = (
@@ -230,7 +254,7 @@ def _linked(request: LabRequest, now: datetime) -> list[Linked]:
     return [
         Linked(
             request=each,
-            chip=state_chip(each, now),
+            chip=state_chip(each, now, known),
             how=Link(each.link).label if each.link else "first request",
         )
         for each in group

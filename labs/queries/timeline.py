@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from labs.models import LabRequest, Link, RequestState, SubmissionState
+from labs.models import LabRequest, Link, Message, RequestState, SubmissionState
 from labs.queries.events import Event
 from labs.queries.results import Results
 from labs.queries.words import (
     LINKED,
     OPEN_TESTS,
-    due_at,
+    Turnarounds,
+    clock,
+    due,
     duration,
-    longest_open,
     stalled,
     submission_of,
 )
@@ -36,9 +37,16 @@ class Step:
     detail: str = ""
 
 
-def steps(request: LabRequest, results: Results, events: list[Event], now: datetime) -> list[Step]:
-    """From ordered to reviewed. `events` newest first."""
-    found = [_ordered(request, events), *_sending(request, now)]
+def steps(
+    request: LabRequest,
+    results: Results,
+    events: list[Event],
+    messages: list[Message],
+    known: Turnarounds,
+    now: datetime,
+) -> list[Step]:
+    """From ordered to reviewed. `events` newest first, `messages` oldest first."""
+    found = [_ordered(request, events), *_token(request, messages), *_sending(request, now)]
     if request.state == RequestState.CANCELLED:
         found = [step for step in found if step.state == "done"]
         return [
@@ -50,7 +58,7 @@ def steps(request: LabRequest, results: Results, events: list[Event], now: datet
                 detail=request.cancelled_reason,
             ),
         ]
-    found += _results(request, results, events, now)
+    found += _results(request, results, events, known, now)
     signer = results.reviews[0].reviewed_by if results.reviews else None
     if request.reviewed_at:
         name = (signer.get_full_name() or signer.username) if signer else ""
@@ -88,6 +96,20 @@ def _ordered(request: LabRequest, events: list[Event]) -> Step:
         at=request.requested_at,
         detail=", ".join(part for part in details if part),
     )
+
+
+def _token(request: LabRequest, messages: list[Message]) -> list[Step]:
+    """The call for the right to send, where it is why the order has not left, or was made for it
+    and nothing else has happened since."""
+    submission = submission_of(request)
+    calls = [message for message in messages if message.call]
+    if submission is None or submission.accepted_at or not calls or calls[-1].call != "token":
+        return []
+    call = calls[-1]
+    if call.status_code and 200 <= call.status_code < 300 and not submission.last_error:
+        return [Step(word="Token", state="done", at=call.received_at)]
+    said = f"answered {call.status_code}" if call.status_code else "no answer"
+    return [Step(word="No token", state="warn", at=call.received_at, detail=said)]
 
 
 def _sending(request: LabRequest, now: datetime) -> list[Step]:
@@ -129,13 +151,17 @@ def _sending(request: LabRequest, now: datetime) -> list[Step]:
         late = stalled(submission, now)
         return [
             Step(
-                word="Sent",
+                word="Queued",
                 state="warn" if late else "now",
                 detail=f"not sent for {duration(late)}" if late else "leaves within seconds",
             ),
             Step(word="Accepted", state="todo"),
         ]
     tries = f"{submission.attempts} attempts" if submission.attempts > 1 else ""
+    if submission.state in (SubmissionState.QUEUED, SubmissionState.UNKNOWN):
+        when = submission.not_before
+        again = f"next at {clock(when)}" if when > now else "next now"
+        tries = f"{tries}, {again}" if tries else again
     if not submission.last_error:
         return [
             Step(word="Sent", state="done", at=submission.first_attempt_at),
@@ -154,10 +180,15 @@ def _sending(request: LabRequest, now: datetime) -> list[Step]:
 
 
 def _results(
-    request: LabRequest, results: Results, events: list[Event], now: datetime
+    request: LabRequest,
+    results: Results,
+    events: list[Event],
+    known: Turnarounds,
+    now: datetime,
 ) -> list[Step]:
     tests = list(request.tests.all())
     done = [test for test in tests if test.state not in OPEN_TESTS]
+    count = f"{len(done)} of {len(tests)} tests" if tests else ""
     if request.state == RequestState.COMPLETE:
         at = next(
             (e.at for e in events if e.verb == "request.state" and e.data.get("to") == "complete"),
@@ -165,26 +196,22 @@ def _results(
         )
         return [
             Step(word="First result", state="done", at=results.first_at),
-            Step(
-                word="Complete",
-                state="done",
-                at=at,
-                detail=f"{len(done)} of {len(tests)} tests" if tests else "",
-            ),
+            Step(word="Complete", state="done", at=at, detail=count),
         ]
-    due = due_at(request, longest_open(request))
-    late = f"overdue by {duration(now - due)}" if now - due > timedelta(0) else ""
-    open_state = ("warn" if late else "now") if request.state in DELIVERED else "todo"
+    expected = due(request, known)
+    late = f"overdue by {duration(now - expected.at)}" if now > expected.at else ""
+    here = request.state in DELIVERED
+    state = ("warn" if late else "now") if here else "todo"
+    # There are no signals from an analyzer but its results: what is accepted is on its worklist.
+    detail = "; ".join(part for part in (late, expected.why) if part) if here else ""
     if results.runs:
+        partial = ", ".join(part for part in (count and f"{count} in", detail) if part)
         return [
-            Step(word="First result", state="done", at=results.first_at),
-            Step(
-                word="Complete",
-                state=open_state,
-                detail=late or f"{len(done)} of {len(tests)} tests in",
-            ),
+            Step(word="At the analyzer", state="done"),
+            Step(word="Partial", state=state, at=results.first_at, detail=partial),
+            Step(word="Complete", state="todo"),
         ]
     return [
-        Step(word="First result", state=open_state, detail=late),
+        Step(word="At the analyzer", state=state, detail=detail),
         Step(word="Complete", state="todo"),
     ]

@@ -3,14 +3,15 @@ statements, however many rows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models import (
     Exists,
     F,
-    Max,
     Min,
     OuterRef,
     Prefetch,
@@ -35,7 +36,16 @@ from labs.models import (
 from labs.queries.nav import TO_REVIEW, Nav
 from labs.queries.paging import PAGE, Page, page_of
 from labs.queries.summary import Summary, summaries
-from labs.queries.words import OPEN_TESTS, Chip, due_at, next_step, state_chip
+from labs.queries.words import (
+    OPEN_TESTS,
+    Chip,
+    Turnarounds,
+    due,
+    due_at,
+    next_step,
+    state_chip,
+    turnarounds,
+)
 
 FOLD = 15  # rows of a section on the home page; the section's own page has all
 RECENT = timedelta(hours=24)
@@ -80,7 +90,9 @@ def worklist(clinic: Clinic, nav: Nav, *, only: str = "", number: int = 1) -> Wo
     """All sections with their first rows, or one page of the section `only`."""
     names = [only] if only else list(SECTIONS)
     now = timezone.now()
-    pages = {name: LOADERS[name](clinic, number, PAGE if only else FOLD) for name in names}
+    known = turnarounds(clinic.pk)
+    loaders = LOADERS | {"running": partial(_running, known)}
+    pages = {name: loaders[name](clinic, number, PAGE if only else FOLD) for name in names}
     requests = [request for page in pages.values() for request in page.rows]
     prefetch_related_objects(
         requests, Prefetch("tests", RequestedTest.objects.select_related("panel"))
@@ -101,7 +113,7 @@ def worklist(clinic: Clinic, nav: Nav, *, only: str = "", number: int = 1) -> Wo
                 folded=not only,
                 page=Page(
                     rows=[
-                        _row(request, now, found if name == "review" else {})
+                        _row(request, now, known, found if name == "review" else {})
                         for request in page.rows
                     ],
                     number=page.number,
@@ -114,17 +126,14 @@ def worklist(clinic: Clinic, nav: Nav, *, only: str = "", number: int = 1) -> Wo
     )
 
 
-def _row(request: LabRequest, now: datetime, found: dict[int, Summary]) -> Row:
+def _row(request: LabRequest, now: datetime, known: Turnarounds, found: dict[int, Summary]) -> Row:
     open_states = (RequestState.ACCEPTED, RequestState.RUNNING, RequestState.PARTIAL)
-    usual = max(
-        (t.panel.usual_minutes for t in request.tests.all() if t.state in OPEN_TESTS), default=0
-    )
     since = getattr(request, "waiting_since", None) or request.reviewed_at or request.requested_at
     return Row(
         request=request,
-        chip=state_chip(request, now),
-        next=next_step(request, now),
-        late=request.state in open_states and due_at(request, usual) < now,
+        chip=state_chip(request, now, known),
+        next=next_step(request, now, known),
+        late=request.state in open_states and due(request, known).at < now,
         since=since,
         summary=found.get(request.pk),
     )
@@ -167,21 +176,28 @@ def _review(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
     return page_of(rows, number, size)
 
 
-def _running(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
-    """Late first. What is due when is a sum over two tables that SQLite can't order by, and no
-    clinic has many requests open: their dates are read, and then one page of them."""
-    open_requests = (
+def _running(known: Turnarounds, clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
+    """Late first. What is due when is reckoned here from the tests that are open, as no clinic has
+    many requests open: their dates are read, and then one page of them."""
+    open_tests = (
         LabRequest.objects.filter(clinic=clinic)
         .open()
         .exclude(pk__in=LabRequest.objects.filter(clinic=clinic).needing_a_person().values("pk"))
         .order_by()
-        .annotate(
-            usual=Max("tests__panel__usual_minutes", filter=Q(tests__state__in=list(OPEN_TESTS)))
+        .values_list(
+            "pk",
+            "requested_at",
+            "tests__state",
+            "tests__panel__analyzer_model",
+            "tests__panel__usual_minutes",
         )
-        .values_list("pk", "requested_at", "usual")
     )
-    due = sorted((at + timedelta(minutes=usual or 0), pk) for pk, at, usual in open_requests)
-    keys = [pk for _, pk in due][(number - 1) * size : number * size + 1]
+    latest: dict[int, datetime] = {}
+    for pk, ordered, state, model, minutes in open_tests:
+        at = due_at(ordered, model, minutes, known) if state in OPEN_TESTS else ordered
+        latest[pk] = max(at, latest.get(pk, at))
+    due_first = sorted((at, pk) for pk, at in latest.items())
+    keys = [pk for _, pk in due_first][(number - 1) * size : number * size + 1]
     found = {request.pk: request for request in _of(clinic).filter(pk__in=keys)}
     rows = [found[pk] for pk in keys if pk in found]
     return Page(rows=rows[:size], number=number, more=len(keys) > size, size=size)
@@ -198,9 +214,8 @@ def _recent(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
     return page_of(rows.order_by("-reviewed_at", "-pk"), number, size)
 
 
-LOADERS = {
+LOADERS: dict[str, Callable[[Clinic, int, int], Page[LabRequest]]] = {
     "review": _review,
-    "running": _running,
     "attention": _attention,
     "recent": _recent,
 }

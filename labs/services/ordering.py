@@ -125,11 +125,17 @@ def run_again(*, acting_user: User | None, request: LabRequest) -> LabRequest:
     """The same tests for the same patient once more, as a request of its own beside this one. The
     specimen is a new one, of which nothing is recorded yet.
 
-    Raises InvalidInput as `place_request`, and where a repeat is waiting to be run; NotAllowed.
+    Raises InvalidInput as `place_request`, and where these tests are still waiting to be run, by
+    this order or by a repeat of it; NotAllowed.
     """
     panels = [test.panel for test in request.tests.select_related("panel")]
     if not panels:
         raise InvalidInput("Nothing was ordered with this request. Use “Add a test” instead.")
+    if request.cancelled_at is None and not request.runs.exists():
+        raise InvalidInput(
+            f"Nothing has come for {request} yet. A second order beside it would run the tests "
+            "twice; cancel this one first if it is not to be waited for."
+        )
     waiting = _waiting_repeat(request, panels)
     if waiting:
         raise InvalidInput(f"These tests are on order again already, as {waiting}.")

@@ -63,17 +63,26 @@ def test_the_same_tests_again(first):
 
 
 def test_all_of_a_group_name_its_first(first):
-    added = add(first)
+    added = _accepted(add(first))
+    make_result(added)
     again = ordering.run_again(acting_user=first.requested_by, request=added)
     assert again.first == first
     assert set(first.linked.all()) == {added, again}
 
 
+def test_what_is_on_its_way_is_not_ordered_beside_itself(first):
+    with pytest.raises(InvalidInput, match="Nothing has come"):
+        ordering.run_again(acting_user=None, request=first)
+    ordering.cancel_request(acting_user=None, request=first, reason="too little blood")
+    assert codes(ordering.run_again(acting_user=None, request=first)) == codes(first)
+
+
 def test_a_repeat_that_waits_is_not_ordered_twice(first):
+    make_result(first)
     again = ordering.run_again(acting_user=None, request=first)
     with pytest.raises(InvalidInput, match=f"already, as {again.lab_report_id}"):
         ordering.run_again(acting_user=None, request=first)
-    with pytest.raises(InvalidInput, match="already"):
+    with pytest.raises(InvalidInput, match="Nothing has come"):
         ordering.run_again(acting_user=None, request=again)
     make_result(_accepted(again))
     assert ordering.run_again(acting_user=None, request=first).pk != again.pk
@@ -87,6 +96,7 @@ def _accepted(request):
 
 
 def test_both_requests_have_it_in_their_audit(first):
+    make_result(first)
     added = add(first)
     again = ordering.run_again(acting_user=first.requested_by, request=first)
     told = [
@@ -113,6 +123,7 @@ def test_nothing_is_linked_across_animals_or_clinics(first):
                 panels=[Panel.objects.get(code="HTR-1")],
                 beside=first,
             )
+    make_result(first)
     stranger = make_staff("vet", clinic=make_clinic("Far"))
     with pytest.raises(NotAllowed):
         ordering.run_again(acting_user=stranger, request=first)

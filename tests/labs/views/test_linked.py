@@ -66,6 +66,8 @@ def test_run_again_leads_to_the_new_request(
     first: LabRequest, bob: User, signed_in: SignIn
 ) -> None:
     client = signed_in(bob)
+    assert "Run again</button>" not in page(client, first)  # nothing has come yet
+    factories.make_result(first)
     assert "Run again</button>" in page(client, first)
     address = reverse("labs:again", args=[first.lab_report_id])
     answer = client.post(address)
