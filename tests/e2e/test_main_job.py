@@ -102,6 +102,29 @@ def test_emergency_patient_is_matched_in_the_admin_and_unmatched_again(
     assert "cancelled" in page.locator("main").inner_text().lower()
 
 
+def test_emergency_code_now_and_the_patient_later(demo: Demo, page: Any) -> None:
+    sign_in(page, demo, "elm-tech")
+    page.locator("#emergency").wait_for()
+    page.keyboard.press("e")
+    page.wait_for_url("**/emergency/*/")
+    emergency, code = page.url, page.locator(".bigcode").inner_text()
+
+    page.goto(demo.simulator)
+    form = page.locator("form[action*='simulate/orphan']")
+    form.locator("input[name=patient_id]").fill(code.lower())
+    form.get_by_role("button", name="Run the test").click()
+    page.wait_for_url(f"{demo.simulator}/**")
+
+    page.goto(emergency)
+    page.get_by_text("waits for the patient").wait_for()  # by itself, without a page load
+    page.get_by_role("searchbox", name="Name, owner, id, phone or chip").fill("bisc")
+    page.get_by_role("button", name=f"{code} is Biscuit, P-10482").click()
+    page.get_by_text("1 result is now on Biscuit's record").wait_for()
+    page.get_by_role("link", name="Results").click()
+    page.wait_for_url("**/requests/VL-*/")
+    assert "Biscuit" in page.locator("main").inner_text()
+
+
 def state(demo: Demo, lab_report_id: str) -> str:
     return str(demo.command("show_request", lab_report_id)["state"])
 
