@@ -465,20 +465,19 @@ def _on_the_way_in(found: Health) -> Iterator[Trouble]:
     if intake.unbalanced:
         yield Trouble(
             code="unbalanced",
-            says="Not every message that came is found again. Tell the operator; look under "
-            "Messages.",
+            says="Not every message that came is found again. Tell the operator.",
         )
     if intake.dead:
         yield Trouble(
             code="dead",
             says=_count(intake.dead, "message", "messages")
-            + " could not be filed and will not be tried again. Look under Messages.",
+            + " could not be filed, and will not be tried again by itself.",
         )
     if intake.quarantined:
         yield Trouble(
             code="quarantined",
             says=_count(intake.quarantined, "message is", "messages are")
-            + " in quarantine: look under Messages.",
+            + " in quarantine, until somebody has looked.",
             grave=False,
             alarm=False,
         )
@@ -493,8 +492,7 @@ def _on_the_way_in(found: Health) -> Iterator[Trouble]:
         count = len({row.lab_report_id for row in found.missing})
         yield Trouble(
             code="missing",
-            says=_count(count, "request has tests", "requests have tests")
-            + " that never came: see the list to send to Heska.",
+            says=_count(count, "request has tests", "requests have tests") + " that never came.",
             grave=False,
             alarm=False,
         )
