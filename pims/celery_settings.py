@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings as django
 
 BROKER = django.VAR_DIR / "broker"
+VISIBILITY = 420  # seconds until what a killed worker had in hand is given to another
 
 
 def ensure_broker_folders() -> None:
@@ -22,7 +23,7 @@ transport: dict[str, Any]
 if django.REDIS_URL:
     url = django.REDIS_URL
     transport = {
-        "visibility_timeout": 420,
+        "visibility_timeout": VISIBILITY,
         "unacked_restore_throttle": 1,
         # A worker's own; who publishes is less patient (integrations/heska/tasks.py).
         "socket_timeout": 5,
@@ -40,7 +41,11 @@ else:
 settings: dict[str, Any] = {
     "broker_url": url,
     "broker_transport_options": transport,
+    # Celery's documentation wants it said in all three places, or one of them has its own.
+    "result_backend_transport_options": {"visibility_timeout": VISIBILITY},
+    "visibility_timeout": VISIBILITY,
     "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,  # for ever: after 100 a worker would end for good
     "task_ignore_result": True,
     "task_serializer": "json",
     "accept_content": ["json"],

@@ -208,6 +208,7 @@ STORAGES = {
     },
 }
 
+EMAIL_TIMEOUT = 10  # a worker that tells administrators of refused credentials waits for it
 _email = env.email_url("EMAIL_URL", default="") if env.str("EMAIL_URL", default="") else {}
 if _email:
     vars().update(_email)

@@ -25,7 +25,10 @@ from labs import clock
 # A token that ends within this time is not used any more: it might end on the way.
 EARLY = timedelta(seconds=60)
 # Outlives the call, which ends by 30 s.
-LEASE = timedelta(seconds=45)
+LEASE = timedelta(seconds=35)
+# For another worker's call. Who waits longer keeps other clinics' orders waiting: better to try
+# again in a moment.
+PATIENCE_SECONDS = 10.0
 # After a call that failed, until the next one; the last again and again.
 WAITS = [timedelta(seconds=seconds) for seconds in (5, 30, 120, 600)]
 LOOK_AGAIN_SECONDS = 0.1
@@ -43,6 +46,7 @@ class Token:
 def get(connection: Connection, left: Callable[[], float]) -> Token:
     """The cached token, else a new one; where another worker calls for it, the one it gets. `left`:
     seconds until the caller must be done. Raises client.HeskaError: no order was sent."""
+    patience = time.monotonic() + PATIENCE_SECONDS
     while True:
         row = _look(connection)
         if row.usable and row.token_id:
@@ -58,7 +62,7 @@ def get(connection: Connection, left: Callable[[], float]) -> Token:
             )
         if lease := _claim(row):
             return _call(row, lease, left())
-        if left() < 1:
+        if left() < 1 or time.monotonic() > patience:
             raise client.HeskaError("Heska's token did not come in time.", permanent=False)
         time.sleep(LOOK_AGAIN_SECONDS)
 

@@ -46,23 +46,28 @@ def say(name: str, yard: Yard, found: list[str], **figures: float) -> None:
             file.write(line + "\n")
 
 
-def strike(yard: Yard, number: int, chance: random.Random, point: str = "") -> None:
-    """One death: at a fail-point, of a process that does the work, or of a whole worker."""
+def strike(yard: Yard, number: int, chance: random.Random, point: str = "") -> bool:
+    """One death: at a fail-point, of a process that does the work, or of a whole worker. False
+    where nobody came by the fail-point."""
     worker = yard.workers[number % len(yard.workers)]
+    died = True
     if point:
         yard.failpoint.write_text(point)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 10
         while yard.failpoint.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
+        died = not yard.failpoint.exists()
         yard.failpoint.unlink(missing_ok=True)
     elif number % 3 == 2:
         worker.kill()
         worker.start()
     else:
         while not worker.kill_one_of_it(chance):
+            worker.revive()  # killed while it started, a process takes the whole worker along
             time.sleep(0.05)
     for each in yard.workers:
         each.revive()
+    return died
 
 
 def test_killed_at_random_and_at_each_failpoint(yard: Yard, full: bool) -> None:
@@ -73,22 +78,26 @@ def test_killed_at_random_and_at_each_failpoint(yard: Yard, full: bool) -> None:
         yard.worker()
     yard.start_beat()
     yard.books.seconds = 0.02
-    placing = yard.placing(orders, every=0.04 if full else 0.2)
+    placing = yard.placing(orders, every=0.1 if full else 0.2)
     began = time.monotonic()
+    died, working = 0, 0
     for number in range(kills):
         if full:
             point = FAILPOINTS[number // 2 % 5] if number % 2 == 0 else ""
         else:
             point = FAILPOINTS[number] if number < 5 else ""
-        strike(yard, number, chance, point)
-        time.sleep(2.5 if full else 0.1)
+        working += placing.poll() is None
+        died += strike(yard, number, chance, point)
+        time.sleep(3 if full else 0.1)
     last = time.monotonic()
     yard.placed(placing)
     seconds = yard.settle(180 - (time.monotonic() - last) if full else 90, hurry=not full)
 
     found = yard.judge()
-    say("killed", yard, found, kills=kills, after=seconds, seconds=time.monotonic() - began)
+    figures = {"kills": died, "while orders came": working, "after": seconds}
+    say("killed", yard, found, **figures, seconds=time.monotonic() - began)
     assert found == [], yard.tails()
+    assert died == kills
     assert time.monotonic() - last < 180  # settled within three minutes of the last fault
 
 

@@ -197,6 +197,23 @@ def test_an_unknown_outcome_is_sent_again_under_the_same_ids(submission, fake_he
     assert submission.attempts == 3
 
 
+def test_what_may_have_arrived_is_not_changed_by_a_correction_of_the_record(submission, fake_heska):
+    """A laboratory that has it would refuse another body under the same id, or take it for a second
+    order; one that surely has not is sent the corrected one."""
+    patient = submission.request.patient
+    fake_heska.on("/labreports", (400, "No", {}), (500, b"", {}), (500, b"", {}), (200, b"", {}))
+    names = []
+    for name, state in [("A", "rejected"), ("B", "unknown"), ("C", "unknown"), ("D", "accepted")]:
+        type(patient).objects.filter(pk=patient.pk).update(name=name)
+        if submission.state == "rejected":
+            submissions.resubmit(acting_user=None, submission=submission)
+        assert deliver(submission) == state
+        names.append(json.loads(fake_heska.to("/labreports")[-1].body)["Patient"]["Name"])
+    assert names == ["A", "B", "B", "B"]
+    assert len({call.body for call in fake_heska.to("/labreports")[1:]}) == 1
+    assert submission.sent_body == ""
+
+
 def test_a_failed_token_call_is_no_unknown_outcome(submission, fake_heska):
     fake_heska.on("/oauth/token", BUSY)
     assert deliver(submission) == "queued"

@@ -157,12 +157,14 @@ def test_a_worker_that_died_in_flight_is_waited_for_no_longer_than_its_lease(
 
 
 @pytest.mark.django_db
-def test_who_waits_too_long_has_sent_nothing(connection):
+@pytest.mark.parametrize(("patience", "seconds"), [(0.3, 50.0), (10.0, 0.5)])
+def test_who_waits_too_long_has_sent_nothing(connection, monkeypatch, patience, seconds):
+    monkeypatch.setattr(tokens, "PATIENCE_SECONDS", patience)
     Connection.objects.update(
         token_lease=uuid.uuid4(), token_lease_until=timezone.now() + timedelta(seconds=40)
     )
     with pytest.raises(client.HeskaError) as error:
-        tokens.get(connection, lambda: 0.5)
+        tokens.get(connection, lambda: seconds)
     assert (error.value.permanent, error.value.outcome_unknown) == (False, False)
 
 
