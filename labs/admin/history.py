@@ -114,6 +114,8 @@ class SubmissionAdmin(ReadOnlyAdmin):
     list_select_related = ("request", "clinic")
     list_filter = ("state",)
     search_fields = ("request__lab_report_id", "external_id")
+    # The body names the address at which results are taken.
+    exclude = ("sent_body", "lease")
 
 
 @admin.register(LabEvent)

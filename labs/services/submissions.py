@@ -43,6 +43,7 @@ LONGEST_JITTER = timedelta(minutes=5)
 IMPORTUNED = timedelta(minutes=10)
 MAX_CRASHES = 5
 SWEEP_BATCH = 2000
+HOLD_BATCH = 500  # in one transaction: two seconds
 # A row that is due is woken again after this time: a worker may have it in its queue.
 WOKEN = timedelta(seconds=25)
 # Nothing of these is under way: a person or the schedule sends them next.
@@ -361,7 +362,7 @@ def hold(*, clinic: Clinic, vendor: str, error: str, words: str = "") -> int:
         clinic=clinic, vendor=vendor, state__in=[SubmissionState.QUEUED, SubmissionState.UNKNOWN]
     )
     held = 0
-    for submission in waiting.order_by("request"):
+    for submission in waiting.order_by("request")[:HOLD_BATCH]:
         request = locked(submission.request_id)
         changed = waiting.filter(pk=submission.pk).update(
             state=SubmissionState.HELD, last_error=error, provider_words=words
@@ -375,10 +376,11 @@ def hold(*, clinic: Clinic, vendor: str, error: str, words: str = "") -> int:
 
 def release(*, clinic: Clinic, vendor: str) -> int:
     """Let what `hold` and `settle_blocked` stopped go again, each with a schedule that starts anew.
-    Returns how many. In the caller's transaction."""
+    Returns how many; of very many the sweep lets the rest go (`look_again`). In the caller's
+    transaction."""
     held = Submission.objects.filter(clinic=clinic, vendor=vendor, state=SubmissionState.HELD)
     released = []
-    for submission in held.order_by("request"):
+    for submission in held.order_by("request")[:HOLD_BATCH]:
         request = locked(submission.request_id)
         if _queue_again(submission, [SubmissionState.HELD]):
             released.append(submission.pk)

@@ -178,6 +178,23 @@ def test_a_clinic_that_is_connected_later_sends_what_waited(connected, fake_hesk
     assert look(request) == ("queued", "queued")
 
 
+def test_of_very_many_the_rest_is_held_when_it_is_due_and_released_by_the_sweep(
+    elm, fake_heska, monkeypatch
+):
+    monkeypatch.setattr(submissions, "HOLD_BATCH", 2)
+    orders = [order(elm) for _ in range(5)]
+    fake_heska.on("/oauth/token", REFUSED, (200, TOKEN, {}))
+    assert deliver(orders[0])[0] == "held"
+    assert [look(each)[0] for each in orders].count("queued") == 2
+    assert [deliver(each)[0] for each in orders[1:]] == ["held"] * 4
+    assert len(fake_heska.calls) == 1
+    reconnect(elm)
+    for waiting in (3, 1, 0):
+        assert [look(each)[0] for each in orders].count("held") == waiting
+        submissions.sweep()
+    assert {deliver(each)[0] for each in orders} == {"accepted"}
+
+
 def test_held_too_late_is_released_by_the_sweep(elm, fake_heska):
     """Settled as held after `connect` had released the others."""
     request = order(elm)
