@@ -171,8 +171,8 @@ def quarantine(stack: Stack, many: int) -> None:
         connection.cursor().executemany(
             "INSERT INTO labs_message (direction, vendor, clinic_id, receipt_id, state, cause, "
             "sender, target, headers, raw, sha256, dedupe_key, redeliveries, received_at, "
-            "last_seen_at, message_id, adapter_version, extra, warnings, attempts) VALUES "
+            "last_seen_at, message_id, adapter_version, extra, warnings, attempts, call) VALUES "
             "('in', 'heska', %s, %s, 'quarantined', 'Not understood.', 'x', %s, '{}', %s, %s, "
-            "%s, 0, now(), now(), '', '', '{}', '[]', 0)",
+            "%s, 0, now(), now(), '', '', '{}', '[]', 0, '')",
             rows,
         )
