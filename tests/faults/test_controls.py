@@ -102,11 +102,20 @@ def without_unique_index(stack: Stack) -> Iterator[None]:
         stack.postgres.query(f"ALTER TABLE labs_message ADD CONSTRAINT {name} UNIQUE (dedupe_key)")
 
 
-def test_a_dropped_unique_index_is_seen(saboteur: Stack, stack: Stack, log: Log) -> None:
+def test_a_dropped_unique_index_is_seen(sabotage, stack: Stack, log: Log) -> None:
+    sabotage("no unique index")
     sent = message(stack, "index")
     with without_unique_index(stack):
         send(stack, log, [sent, replace(sent, number=1)])
         assert "twice" in kinds(verdict("unique index dropped", stack, log))
+
+
+def test_without_its_unique_index_nothing_is_taken(stack: Stack, log: Log) -> None:
+    """Not even by the product as it is: rather 503 than the same result twice."""
+    sent = message(stack, "index")
+    with without_unique_index(stack):
+        assert stack.post(sent.target, sent.body).status == 503
+    assert stack.post(sent.target, sent.body).status == 201
 
 
 def test_look_then_insert_is_seen(sabotage, stack: Stack, log: Log) -> None:
