@@ -43,8 +43,9 @@ class ClinicsQuerySet(models.QuerySet[Any]):
 
 class PatientQuerySet(ClinicQuerySet):
     def search(self, text: str) -> Self:
-        """Each word must appear in the pet's name, id or chip, or in the owner's name or phone."""
-        found = self
+        """Each word must appear in the pet's name, id or chip, or in the owner's name or phone. The
+        patient of test orders is never found: it is no animal."""
+        found = self.filter(is_test=False)
         for word in text.replace(",", " ").split():
             found = found.filter(
                 Q(name__icontains=word)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from labs.models import Clinic
+from labs.models import Analyzer, Clinic, Panel
 
 WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 DAYS = [(str(number), name) for number, name in enumerate(WEEK, 1)]
@@ -26,6 +26,33 @@ class CredentialsForm(forms.Form):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "spellcheck": "false"}),
     )
     untested = forms.BooleanField(required=False)
+
+
+class TestOrderForm(forms.Form):
+    """Of the tests whose analyzers the clinic has. Nothing is sent without the tick."""
+
+    __test__ = False
+
+    panel = forms.ModelChoiceField(
+        Panel.objects.none(),
+        to_field_name="code",
+        empty_label=None,
+        label="In the worklist of",
+        error_messages={"required": "Choose a test.", "invalid_choice": "Choose a test."},
+    )
+    agreed = forms.BooleanField(
+        error_messages={"required": "Tick that you agree; nothing was sent."}
+    )
+
+    def __init__(self, *args: Any, clinic: Clinic, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        used = Analyzer.objects.filter(clinic=clinic, in_use=True).values_list("model", flat=True)
+        models = set(used)
+        choice: Any = self.fields["panel"]
+        choice.queryset = (
+            Panel.objects.filter(analyzer_model__in=models) if models else Panel.objects.all()
+        )
+        choice.label_from_instance = lambda panel: f"{panel.analyzer_model}: {panel.name}"
 
 
 class HoursForm(forms.Form):

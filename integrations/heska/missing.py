@@ -61,6 +61,7 @@ def _open(clinic: Clinic) -> QuerySet[RequestedTest]:
         | Q(request__submission__may_have_arrived=True),
         request__clinic=clinic,
         request__cancelled_at=None,
+        request__patient__is_test=False,
         request__state__in=["sent", "accepted", "running", "partial", "needs_attention"],
         state=TestState.REQUESTED,
         withdrawn=False,

@@ -13,6 +13,7 @@ urlpatterns = [
     path("<slug:clinic>/", pages.page, name="health"),
     path("<slug:clinic>/credentials/", pages.credentials, name="credentials"),
     path("<slug:clinic>/test/", pages.test, name="test"),
+    path("<slug:clinic>/test-order/", pages.test_order, name="test_order"),
     path("<slug:clinic>/address/", pages.address, name="address"),
     path("<slug:clinic>/hours/", pages.hours, name="hours"),
     path("<slug:clinic>/clients/", pages.make_client, name="make_client"),

@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from integrations.heska import connections, missing, reach, revocation
+from integrations.heska import connections, missing, reach, rehearsal, revocation
 from integrations.heska import credentials as pair
 from integrations.heska.conf import VENDOR
-from integrations.heska.forms import CredentialsForm, HoursForm
+from integrations.heska.forms import CredentialsForm, HoursForm, TestOrderForm
 from integrations.heska.health import OLD, health
 from integrations.heska.models import InboundClient
 from labs import vendors
@@ -106,6 +106,23 @@ def test(request: StaffRequest) -> HttpResponse:
 
 @require_POST
 @administrators
+def test_order(request: StaffRequest) -> HttpResponse:
+    form = TestOrderForm(request.POST, clinic=request.clinic)
+    if not form.is_valid():
+        return _page(request, ordering=form)
+    try:
+        sent = rehearsal.order(
+            acting_user=request.user, clinic=request.clinic, panel=form.cleaned_data["panel"]
+        )
+    except LabError as error:
+        notices.error(request, error.message)
+    else:
+        notices.success(request, f"The test order {sent} is on its way. Its page says where it is.")
+    return _back(request)
+
+
+@require_POST
+@administrators
 def address(request: StaffRequest) -> HttpResponse:
     found = reach.look(acting_user=request.user, clinic=request.clinic)
     for problem in found.problems:
@@ -181,6 +198,7 @@ def _page(
     *,
     form: CredentialsForm | None = None,
     hours: HoursForm | None = None,
+    ordering: TestOrderForm | None = None,
     access: connections.Access | None = None,
 ) -> HttpResponse:
     found = health(request.clinic)
@@ -189,13 +207,16 @@ def _page(
         "access": access,
         "form": form or CredentialsForm(),
         "hours": hours or HoursForm(clinic=request.clinic),
+        "ordering": ordering or TestOrderForm(clinic=request.clinic),
+        "test_order": rehearsal.latest(request.clinic),
+        "test_name": rehearsal.NAME,
         "wrong": form is not None,
         "token_url": connections.token_url(),
         "unmatched_url": vendors.get(VENDOR).unmatched_endpoint(request.clinic),
         "missing_text": missing.as_text(found.missing),
         "old": OLD,
     }
-    refused = form is not None or hours is not None
+    refused = any(each is not None for each in (form, hours, ordering))
     return render(request, "heska/health.html", context, status=422 if refused else 200)
 
 

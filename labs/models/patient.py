@@ -59,6 +59,8 @@ class Patient(models.Model):
     microchip = models.CharField(max_length=32, blank=True)
     deceased = models.BooleanField(default=False)
     deceased_on = models.DateField(null=True, blank=True)
+    # No animal, but the patient of test orders: no result is ever filed on it.
+    is_test = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = PatientQuerySet.as_manager()

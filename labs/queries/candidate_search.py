@@ -41,7 +41,7 @@ def patients_for(
     ).order_by("-at")
     weights = Weight.objects.filter(patient=OuterRef("pk"))
     return list(
-        Patient.objects.filter(wanted, clinic=unmatched.clinic)
+        Patient.objects.filter(wanted, clinic=unmatched.clinic, is_test=False)
         .select_related("owner")
         .annotate(
             strength=strength,

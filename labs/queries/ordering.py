@@ -65,7 +65,9 @@ def recent_patients(clinic: Clinic, patients: QuerySet[Any], limit: int) -> list
         .values_list("patient", "last")[:limit]
     )
     order: dict[int, datetime] = dict(latest)
-    found = list(patients.filter(pk__in=order, deceased=False).select_related("owner"))
+    found = list(
+        patients.filter(pk__in=order, deceased=False, is_test=False).select_related("owner")
+    )
     for patient in found:
         patient.last_lab = order[patient.pk]
     return sorted(found, key=lambda patient: patient.last_lab, reverse=True)

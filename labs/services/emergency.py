@@ -19,6 +19,7 @@ from labs.services import emergency_codes as codes
 from labs.services import matching
 from labs.services.events import record
 from labs.services.identity import differs, identity_contradictions, same_text
+from labs.services.patients import require_animal
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -35,6 +36,7 @@ def choose(*, acting_user: User | None, code: EmergencyCode, patient: Patient) -
     roles.require(acting_user, code.clinic, "match")
     if patient.clinic_id != code.clinic_id:
         raise InvalidInput("This patient is not in the clinic that the code belongs to.")
+    require_animal(patient)
     with transaction.atomic():
         codes.alone(code.clinic)
         code = codes.locked(code.pk)

@@ -25,6 +25,7 @@ from labs.models import (
 from labs.services import emergency_codes, panels, states, submissions
 from labs.services.events import record
 from labs.services.ordering import add_tests, create_request
+from labs.services.patients import require_animal
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -55,6 +56,7 @@ def match(
     roles.require(acting_user, unmatched.clinic, "match")
     if patient.clinic_id != unmatched.clinic_id:
         raise InvalidInput("This patient is not in the clinic that the result came to.")
+    require_animal(patient)
     if request is not None and request.patient_id != patient.pk:
         raise InvalidInput("That request is for another patient.")
     with transaction.atomic():

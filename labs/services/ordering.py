@@ -28,6 +28,7 @@ from labs.models import (
 from labs.order import Codes
 from labs.services import codes, states, submissions
 from labs.services.events import record
+from labs.services.patients import require_animal
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -57,12 +58,14 @@ def place_request(
     collection: Collection = NOT_RECORDED,
     beside: LabRequest | None = None,
     link: str = Link.ADD_ON,
+    test: bool = False,
 ) -> LabRequest:
     """Order panels for a patient: request, outbox row and audit in one transaction; a worker is
     woken after the commit, and where the broker is down the sweeper sends it.
 
     `beside`: an earlier request of this patient to which the new one is linked. It has its own id
-    and its own results all the same: what was sent under the earlier id is never changed.
+    and its own results all the same: what was sent under the earlier id is never changed. `test`:
+    a test of the connection, for the patient that is no animal.
 
     Raises InvalidInput for no panel, a deceased patient, a panel whose analyzer the clinic does not
     have, a species without a code, or a request of somebody else to stand beside; NotAllowed.
@@ -74,6 +77,8 @@ def place_request(
         raise InvalidInput("Choose at least one test.")
     if patient.deceased:
         raise InvalidInput(f"{patient} is recorded as deceased. Correct the record first.")
+    if not test:
+        require_animal(patient)
     _require_analyzers(patient, panels)
     require_species(patient)
     if beside and beside.patient_id != patient.pk:

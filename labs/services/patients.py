@@ -31,6 +31,12 @@ def new_owner_id() -> str:
     return f"C-{ids.readable(6)}"
 
 
+def require_animal(patient: Patient) -> None:
+    """Raises InvalidInput for the patient of test orders (I2: a result on it is on no animal)."""
+    if patient.is_test:
+        raise InvalidInput(f"{patient} is no animal: it is there for test orders alone.")
+
+
 def create_patient(
     *,
     acting_user: User | None,

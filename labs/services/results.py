@@ -144,6 +144,8 @@ def _against(
     report: Report, request: LabRequest, held: states.Locked, known: dict[str, TestRun]
 ) -> list[str]:
     found = contradictions(report, request, held.external_id)
+    if request.patient.is_test:
+        return ["The order was a test, on no animal: whatever was run for it is another's.", *found]
     if request.cancelled_at is not None:
         return ["The request was cancelled here before this result came.", *found]
     if not known:

@@ -126,6 +126,9 @@ def test_another_clinics_is_missing(page, elm, ada, heska):
     oak.membership_set.create(user=ada, role="technician")
     assert page.get(at("health", oak)).status_code == 403
     assert page.post(at("make_client", oak)).status_code == 403
+    assert page.post(at("revoke", oak, key)).status_code == 403
+    assert page.post(at("revoke", elm, key)).status_code == 404
+    assert InboundClient.objects.get(clinic=oak)
 
 
 def test_an_open_page_acts_on_the_clinic_that_it_shows(page, elm, ada, heska):
