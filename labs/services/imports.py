@@ -37,7 +37,7 @@ def import_patients(*, acting_user: User | None, clinic: Clinic, content: bytes)
     lines, problems = csv_patients.read(content, today(clinic))
     with transaction.atomic():
         # One import of a clinic at a time: two with the same new owner would make two of it.
-        Clinic.objects.select_for_update().get(pk=clinic.pk)
+        Clinic.objects.select_for_update(no_key=True).get(pk=clinic.pk)
         known = {
             patient.patient_id: patient
             for patient in bulk.find(

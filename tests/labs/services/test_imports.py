@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import threading
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.db import connection, connections
 
 from labs.errors import NotAllowed
 from labs.models import Clinic, LabEvent, Owner, Patient, Visit
+from labs.services import imports, journal
 from labs.services.csv_file import ImportRefused
 from labs.services.imports import import_patients, import_visits
-from tests.factories import make_clinic, make_patient, make_staff
+from tests.factories import VENDOR, make_clinic, make_patient, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -332,3 +336,39 @@ def test_visits_tell_all_problems_at_once() -> None:
         "line 7: patient_id is empty.",
     ]
     assert not Visit.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_results_are_taken_while_a_clinic_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row that is of a clinic looks whether there is such a clinic, and PostgreSQL let none of
+    them in while an import held it: a long import meant 503 for the laboratory."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time, whatever is locked")
+    clinic = make_clinic()
+    came: list[bool] = []
+
+    def receive() -> None:
+        try:
+            _, new = journal.receive(
+                vendor=VENDOR,
+                clinic=clinic,
+                sender="tests",
+                target="/api/unmatchedlabresults/any",
+                headers={},
+                raw=b"{}",
+            )
+            came.append(new)
+        finally:
+            connections.close_all()
+
+    write = imports._write_patients
+
+    def write_while_a_result_comes(*arguments: Any) -> dict[str, Any]:
+        thread = threading.Thread(target=receive)
+        thread.start()
+        thread.join(timeout=2)
+        assert came == [True]
+        return write(*arguments)
+
+    monkeypatch.setattr(imports, "_write_patients", write_while_a_result_comes)
+    bring(clinic, BISCUIT)
