@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,6 +34,9 @@ from labs.services import journal, results, submissions
 log = logging.getLogger(__name__)
 # For all calls of one attempt. The tasks' own limit is 60 s, the claim's lease 120 s.
 ATTEMPT_SECONDS = 50.0
+# For the parts of one array while its sender waits: it gives up on us after 5 s, and so does
+# `pims.gate` on the filing.
+ARRAY_SECONDS = 2.0
 
 
 def deliver(submission_id: int) -> None:
@@ -215,9 +219,10 @@ class Receipt:
     status: str
 
 
-def file_stored(message: Message) -> list[Receipt]:
+def file_stored(message: Message, *, seconds: float = math.inf) -> list[Receipt]:
     """Read a journaled message and file it, or each part of it. Never raises for what is in it: a
-    failure in filing leaves the row to the sweeper, with its cause.
+    failure in filing leaves the row to the sweeper, with its cause, and so does an array the parts
+    that it comes to after `seconds`.
 
     Raises strict.NotJson, after quarantining, because the contract answers that with 400.
     """
@@ -229,6 +234,7 @@ def file_stored(message: Message) -> list[Receipt]:
     except strict.Ambiguous as error:
         journal.quarantine(message=message, cause=str(error))
         return [Receipt(receipt_id=message.receipt_id, status="Quarantined")]
+    until = time.monotonic() + seconds
     members = inbound.messages(value)
     if members is None:
         return [_file_one(message, value)]
@@ -242,7 +248,10 @@ def file_stored(message: Message) -> list[Receipt]:
         return [Receipt(receipt_id=message.receipt_id, status="Quarantined")]
     with transaction.atomic():
         parts = journal.split(message=message, parts=[strict.dumps(member) for member in members])
-    receipts = [_file_part(part, member) for part, member in zip(parts, members, strict=True)]
+    receipts = [
+        _file_part(part, member) if time.monotonic() < until else _receipt(part)
+        for part, member in zip(parts, members, strict=True)
+    ]
     _settle_parent(message)
     return receipts
 
@@ -268,9 +277,12 @@ def _file_part(part: Message, value: object) -> Receipt:
     """As a message of its own, its attempts counted apart: of a thousand parts one may be such that
     the process ends in it, and the others must not wait for that one."""
     if part.state == MessageState.RECEIVED and not journal.take_up(part.pk, early=True):
-        part = Message.objects.select_related("clinic", "unmatched").get(pk=part.pk)
-        return Receipt(receipt_id=part.receipt_id, status=status_word(part))
+        return _receipt(Message.objects.select_related("unmatched").get(pk=part.pk))
     return _file_one(part, value)
+
+
+def _receipt(part: Message) -> Receipt:
+    return Receipt(receipt_id=part.receipt_id, status=status_word(part))
 
 
 def _file_one(message: Message, value: object) -> Receipt:

@@ -201,7 +201,7 @@ class IntakeView(APIView):
         """`reconsidered`: it lay in quarantine. If it is filed now, "Duplicate" would say that it
         had been before."""
         try:
-            receipts = services.file_stored(message)
+            receipts = services.file_stored(message, seconds=services.ARRAY_SECONDS)
         except strict.NotJson as error:
             return problem(
                 400,

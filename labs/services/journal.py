@@ -108,23 +108,26 @@ def split(*, message: Message, parts: list[bytes]) -> list[Message]:
     """A child row for each message of an array, in the caller's transaction. Idempotent."""
     # The same array posted twice at one moment, or swept meanwhile, is split once.
     Message.objects.select_for_update(of=("self",)).only("pk").get(pk=message.pk)
-    existing = {child.part: child for child in message.parts.all()}
-    for position, raw in enumerate(parts):
-        if position not in existing:
-            existing[position] = Message.objects.create(
-                direction=Message.Direction.IN,
-                vendor=message.vendor,
-                clinic=message.clinic,
-                sender=message.sender,
-                target=message.target,
-                raw=raw,
-                sha256=hashlib.sha256(raw).hexdigest(),
-                parent=message,
-                part=position,
-                received_at=message.received_at,
-                last_seen_at=message.last_seen_at,
-                pending_since=message.pending_since,
-            )
+    existing = {child.part: child for child in message.parts.select_related("clinic", "unmatched")}
+    missing = [
+        Message(
+            direction=Message.Direction.IN,
+            vendor=message.vendor,
+            clinic=message.clinic,
+            sender=message.sender,
+            target=message.target,
+            raw=raw,
+            sha256=hashlib.sha256(raw).hexdigest(),
+            parent=message,
+            part=position,
+            received_at=message.received_at,
+            last_seen_at=message.last_seen_at,
+            pending_since=message.pending_since,
+        )
+        for position, raw in enumerate(parts)
+        if position not in existing
+    ]
+    existing |= {child.part: child for child in Message.objects.bulk_create(missing)}
     return [existing[position] for position in sorted(existing)]
 
 

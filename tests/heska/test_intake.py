@@ -8,7 +8,7 @@ import itertools
 import json
 
 import pytest
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
@@ -190,6 +190,36 @@ def test_a_wrapper_whose_parts_are_all_filed(heska, lab_request, wrapper):
     assert (
         heska.post(result_url(lab_request), b"\xef\xbb\xbf" + examples.raw("07")).status_code == 201
     )
+
+
+def test_an_array_that_takes_too_long_is_stored_and_filed_later(heska, lab_request, monkeypatch):
+    """A thousand parts took 14 s, and their sender, answered 503 after 4.5, was told to send again
+    what had been stored."""
+    monkeypatch.setattr(services, "ARRAY_SECONDS", 0)
+    parts = [examples.load("06"), examples.load("07")]
+    answer = heska.post(result_url(lab_request), parts)
+    assert answer.status_code == 202
+    receipts = answer.json()["Receipts"]
+    assert [receipt["Status"] for receipt in receipts] == ["Received", "Received"]
+    again = heska.post(result_url(lab_request), parts).json()["Receipts"]
+    assert again == [{**receipt, "Status": "Duplicate"} for receipt in receipts]
+    Message.objects.update(not_before=timezone.now())
+    journal.sweep()
+    assert set(Message.objects.filter(direction="in").values_list("state", flat=True)) == {"filed"}
+    assert [part.receipt_id for part in Message.objects.exclude(part=None).order_by("part")] == [
+        receipt["ReceiptId"] for receipt in receipts
+    ]
+
+
+def test_an_array_is_split_by_the_batch(heska, lab_request, django_assert_max_num_queries):
+    message, _ = journal.receive(
+        vendor="heska", clinic=lab_request.clinic, sender="x", target="/x", headers={}, raw=b"[]"
+    )
+    with django_assert_max_num_queries(12), transaction.atomic():
+        parts = journal.split(message=message, parts=[b"%d" % number for number in range(50)])
+        again = journal.split(message=message, parts=[b"%d" % number for number in range(50)])
+    assert [bytes(part.raw) for part in parts] == [b"%d" % number for number in range(50)]
+    assert [part.pk for part in again] == [part.pk for part in parts]
 
 
 def test_an_array_without_end_is_one_quarantined_row(heska, lab_request):
@@ -520,7 +550,7 @@ def test_a_redelivery_files_what_failed_before(heska, lab_request, monkeypatch):
 def test_the_bytes_are_committed_before_anything_is_read(heska, lab_request, monkeypatch):
     seen = []
 
-    def look(message):
+    def look(message, **_):
         seen.append((connection.in_atomic_block, Message.objects.filter(pk=message.pk).exists()))
         raise SystemError("the process dies here")
 
