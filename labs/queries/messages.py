@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery
 from django.utils import timezone
 
 from labs.models import Clinic, JournalCheck, Message, MessageState
@@ -14,6 +14,14 @@ from labs.queries.paging import Page, page_of
 
 SHOWN_BYTES = 64 * 1024
 LATE_SHOWN = 20
+# Of an array, which is filed by its parts.
+PARTS = Subquery(
+    Message.objects.filter(parent=OuterRef("pk"))
+    .order_by()
+    .values("parent")
+    .annotate(number=Count("pk"))
+    .values("number")
+)
 CHECKED_EVERY = timedelta(minutes=5)
 
 
@@ -49,9 +57,10 @@ def messages_of(clinic: Clinic, day: date, state: str, number: int) -> Day:
         day=day,
         counts=[(value, label, counts.get(value, 0)) for value, label in MessageState.choices],
         page=page_of(
-            rows.defer("raw", "reply").select_related(
-                "request", "unmatched", "submission__request"
-            ),
+            rows.defer("raw", "reply")
+            .select_related("request", "unmatched", "submission__request", "parent")
+            .defer("parent__raw", "parent__reply")
+            .annotate(holds=PARTS),
             number,
         ),
         late=list(
@@ -61,6 +70,15 @@ def messages_of(clinic: Clinic, day: date, state: str, number: int) -> Day:
         ),
         check=JournalCheck.objects.filter(clinic=clinic).first(),
     )
+
+
+def parts_of(message: Message) -> list[Message]:
+    """The messages that an array holds, in their order; none where it is a message itself. One
+    statement, and none where it is filed."""
+    if message.request_id or message.unmatched_id or message.direction != Message.Direction.IN:
+        return []
+    parts = message.parts.order_by("part").defer("raw", "reply")
+    return list(parts.select_related("request", "unmatched"))
 
 
 def shown_text(raw: bytes | memoryview) -> tuple[str, bool]:

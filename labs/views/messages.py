@@ -60,6 +60,7 @@ def page(request: StaffRequest, receipt_id: str) -> HttpResponse:
         "cut": cut,
         "reply": reply,
         "target": f"{head}/{tail[:4]}…" if len(tail) > 8 else message.target,
+        "parts": queries.parts_of(message),
         "today": _read_today(message),
     }
     return render(request, "labs/message.html", context)

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Clinic, Message
-from labs.services import journal
+from labs.services import journal, matching
 from tests import factories
 
 SignIn = Callable[[User], Client]
@@ -61,3 +61,33 @@ def test_the_key_of_a_request_is_not_shown(clinic: Clinic, ada: User, signed_in:
     Message.objects.filter(pk=message.pk).update(target="/api/labresults/k9d2c7e1f0a84bX5mQ2rTz")
     page = signed_in(ada).get(reverse("labs:message", args=[message.receipt_id])).content.decode()
     assert "/api/labresults/k9d2…" in page and "mQ2rTz" not in page
+
+
+def test_of_several_messages_in_one_each_is_found(
+    clinic: Clinic, ada: User, signed_in: SignIn
+) -> None:
+    """An array stood in quarantine without a word on why, and led nowhere."""
+    array = factories.make_message(clinic, raw=b"[1,2]")
+    first, second = journal.split(message=array, parts=[b"1", b"2"])
+    journal.quarantine(message=second, cause="This is no message.")
+    Message.objects.filter(pk=array.pk).update(state="quarantined")
+    client = signed_in(ada)
+    rows = client.get(reverse("labs:messages")).content.decode()
+    assert "2 messages in one" in rows and rows.count(f"/{array.receipt_id}/") == 4
+    page = client.get(reverse("labs:message", args=[array.receipt_id])).content.decode()
+    assert first.receipt_id in page and second.receipt_id in page and "This is no message." in page
+    part = client.get(reverse("labs:message", args=[second.receipt_id])).content.decode()
+    assert array.receipt_id in part and first.receipt_id not in part
+
+
+def test_what_people_decided_of_an_unmatched_result_is_what_became_of_it(
+    clinic: Clinic, ada: User, signed_in: SignIn
+) -> None:
+    orphan = factories.make_unmatched(clinic)
+    client = signed_in(ada)
+    assert "waits for a person" in client.get(reverse("labs:messages")).content.decode()
+    matching.dismiss(
+        acting_user=ada, unmatched=orphan, expected_version=orphan.version, reason="Control"
+    )
+    page = client.get(reverse("labs:messages")).content.decode()
+    assert "dismissed since" in page and "waits for a person" not in page
