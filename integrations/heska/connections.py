@@ -190,13 +190,14 @@ def _tell_administrators(connection: Connection) -> None:
     if not addresses:
         return
     said = f"\nIt says: {connection.refused_words}\n" if connection.refused_words else ""
+    page = reverse("heska_pages:health", args=[clinic.public_id])
     try:
         send_mail(
             subject=f"{clinic}: orders to Heska are waiting",
             message=f"{connection.refused_why}\n{said}\n"
             "No order of this clinic is sent until then. Orders that wait go by themselves once "
             "the credentials are entered; “Try again” on the page of one of them asks Heska once "
-            f"more.\n\n{settings.PUBLIC_BASE_URL}\n",
+            f"more.\n\n{settings.PUBLIC_BASE_URL}{page}\n",
             from_email=None,
             recipient_list=addresses,
         )

@@ -238,6 +238,7 @@ def test_administrators_are_told_once_and_in_words(
     assert "refuses this clinic's credentials" in mail.body
     assert "Invalid User or Password" in mail.body
     assert "c-secret" not in mail.body
+    assert f"https://pims.example/heska/{elm.public_id}/\n" in mail.body
     assert LabEvent.objects.filter(verb="heska.refused").count() == 1
 
 
