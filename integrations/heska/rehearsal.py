@@ -49,7 +49,7 @@ def order(*, acting_user: User | None, clinic: Clinic, panel: Panel) -> LabReque
             test=True,
         )
         record(
-            "heska.test_ordered",
+            "request.test",
             clinic=clinic,
             acting_user=acting_user,
             source="command",

@@ -262,6 +262,7 @@ EVENT_WORDS = {
     "request.placed": "placed the request",
     "request.add_on": "added tests",
     "request.rerun": "ordered these tests again",
+    "request.test": "marked it as a test of the connection, on no animal",
     "request.cancelled": "cancelled the request",
     "request.created": "made the request",
     "submission.accepted": "accepted the order",

@@ -51,7 +51,7 @@ def test_nothing_is_sent_without_the_tick(elm, ada, fake_heska):
     page = client.post(address, {"panel": "HHEM-1", "agreed": "on"}, follow=True).content.decode()
     request = LabRequest.objects.get()
     assert f"The test order {request} is on its way" in page
-    assert LabEvent.objects.get(verb="heska.test_ordered").actor == ada
+    assert LabEvent.objects.get(verb="request.test").actor == ada
     deliver(request.submission.pk)
     (call,) = fake_heska.to("/labreports")
     assert b"TEST DO NOT RUN" in call.body and b"Do not run" in call.body
