@@ -60,10 +60,6 @@ def match(
     if request is not None and request.patient_id != patient.pk:
         raise InvalidInput("That request is for another patient.")
     with transaction.atomic():
-        if request is not None:
-            # Before the orphan, as filing locks them: the other way round the two could wait for
-            # each other for ever.
-            request = LabRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
         _claim(
             unmatched,
             expected_version,
@@ -74,6 +70,10 @@ def match(
             ],
             to_state=UnmatchedState.MATCHED,
         )
+        if request is not None:
+            # After the orphan, as filing locks them: the other way round the two could wait for
+            # each other for ever.
+            request = LabRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
         runs = list(unmatched.runs.all())
         if request is None:
             request = _retrospective_request(acting_user, patient, runs)

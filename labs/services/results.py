@@ -49,47 +49,71 @@ def file_report(
     Never files by likeness of names: only the address that the report was sent to decides (I2).
     """
     report = runs.as_filed(report)
+    request, against = None, []
     with transaction.atomic():
         # The head row's lock: two messages of one request are filed one after the other.
         request = _locked(message, result_key)
-        if not _take(message, report, request):
-            return _filed(message)
-        against: list[str] = []
         if request is not None:
-            held = states.locked(request)
-            first = states.nothing_came(request, held)
-            known = {} if first else runs.of_request(request)
-            against = _against(report, request, held, known)
-        if request is not None and not against:
-            stored = runs.store(
-                message=message,
-                report=report,
-                request=request,
-                unmatched=None,
-                tests=held.tests,
-                known=known,
-            )
-            event = events.event(
-                "result.filed", clinic=message.clinic, source=message.vendor, request=request
-            )
-            states.refresh(request, held=held, runs=stored if first else None, after=event)
-            filed = Filed(state=MessageState.FILED)
-        else:
-            unmatched = orphans.file_unmatched(
-                message=message,
-                report=report,
-                reason=_reason(request, result_key),
-                against=against,
-                suggested=request,
-            )
-            Message.objects.filter(pk=message.pk).update(
-                state=MessageState.UNMATCHED, unmatched=unmatched, request=None
-            )
-            held_back = unmatched.reason != UnmatchedReason.NO_REQUEST
-            filed = Filed(state=MessageState.UNMATCHED, held=held_back)
+            if not _take(message, report, request):
+                return _filed(message)
+            against = _file_onto(request, message, report)
+            # What contradicts it is filed without its lock: what follows a matched orphan locks the
+            # orphan before the request, and the two would wait for each other for ever.
+            transaction.set_rollback(bool(against))
+    if request is None or against:
+        return _file_unmatched(message, report, request, _reason(request, result_key), against)
+    failpoint("filed")
+    return Filed(state=MessageState.FILED)
+
+
+def _file_onto(request: LabRequest, message: Message, report: Report) -> list[str]:
+    """File onto the request, which is locked, in the caller's transaction; or what of the report
+    contradicts it, and then nothing is filed."""
+    held = states.locked(request)
+    first = states.nothing_came(request, held)
+    known = {} if first else runs.of_request(request)
+    if against := _against(report, request, held, known):
+        return against
+    stored = runs.store(
+        message=message,
+        report=report,
+        request=request,
+        unmatched=None,
+        tests=held.tests,
+        known=known,
+    )
+    event = events.event(
+        "result.filed", clinic=message.clinic, source=message.vendor, request=request
+    )
+    states.refresh(request, held=held, runs=stored if first else None, after=event)
+    failpoint("filed, not committed")
+    return []
+
+
+def _file_unmatched(
+    message: Message,
+    report: Report,
+    request: LabRequest | None,
+    reason: UnmatchedReason,
+    against: list[str],
+) -> Filed:
+    with transaction.atomic():
+        if not _take(message, report, None):
+            return _filed(message)
+        unmatched = orphans.file_unmatched(
+            message=message,
+            report=report,
+            reason=reason,
+            against=against,
+            suggested=request,
+        )
+        Message.objects.filter(pk=message.pk).update(
+            state=MessageState.UNMATCHED, unmatched=unmatched, request=None
+        )
         failpoint("filed, not committed")
     failpoint("filed")
-    return filed
+    held = unmatched.reason != UnmatchedReason.NO_REQUEST
+    return Filed(state=MessageState.UNMATCHED, held=held)
 
 
 def _locked(message: Message, result_key: str | None) -> LabRequest | None:

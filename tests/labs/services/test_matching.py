@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 
 from labs.errors import InvalidInput, NotAllowed, Stale
-from labs.models import LabEvent, MatchDecision, Role, TestRun, UnmatchedResult
+from labs.models import LabEvent, LabRequest, MatchDecision, Role, TestRun, UnmatchedResult
 from labs.report import Identity
-from labs.services import matching, ordering, results, review
+from labs.services import matching, ordering, orphans, results, review
 from tests.factories import (
     make_clinic,
     make_message,
@@ -304,3 +305,96 @@ def test_every_run_is_on_exactly_one_place(alice, clinic, patient):
     assert TestRun.objects.count() == 4
     assert request.runs.count() == 1
     assert [o.state for o in orphans] == ["matched", "open", "matched", "open"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_contradiction_and_what_follows_a_match_do_not_wait_for_each_other(
+    clinic, alice, patient, monkeypatch
+):
+    """One is sent for a request, contradicts it and is filed as unmatched; the other continues an
+    orphan that was matched to that request. Each held what the other wanted, until PostgreSQL threw
+    one of them out."""
+    request = make_request(patient, accepted=True)
+    orphan = make_unmatched(clinic, orphan_report(patient_name=patient.name))
+    matching.match(
+        acting_user=alice,
+        unmatched=orphan,
+        patient=patient,
+        request=request,
+        expected_version=orphan.version,
+    )
+    file_unmatched, failed = orphans.file_unmatched, []
+
+    def run(message, report, key):
+        try:
+            results.file_report(message=message, report=report, result_key=key)
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    other = threading.Thread(
+        target=run, args=(make_message(clinic), orphan_report(2, patient_name=patient.name), None)
+    )
+
+    def while_another_comes(**arguments):
+        if arguments["suggested"]:
+            other.start()
+            other.join(timeout=1)
+        return file_unmatched(**arguments)
+
+    monkeypatch.setattr(orphans, "file_unmatched", while_another_comes)
+    message = make_message(clinic)
+    run(message, orphan_report(patient_name="Somebody else"), request.result_key)
+    other.join()
+    assert failed == []
+    message.refresh_from_db()
+    assert (message.state, message.unmatched.reason) == ("unmatched", "conflict")
+    assert TestRun.objects.get(unmatched=orphan).versions.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_matching_and_a_second_contradiction_do_not_wait_for_each_other(
+    clinic, alice, patient, monkeypatch
+):
+    """Filing holds the orphan that it might continue and wants the request that it is sent for;
+    matching wants both."""
+    request = make_request(patient, accepted=True)
+    first = make_message(clinic)
+    report = orphan_report(patient_name="Somebody else")
+    results.file_report(message=first, report=report, result_key=request.result_key)
+    orphan = UnmatchedResult.objects.get()
+    continued, failed = orphans._continued, []
+
+    def match():
+        try:
+            matching.match(
+                acting_user=alice,
+                unmatched=orphan,
+                patient=patient,
+                request=LabRequest.objects.get(pk=request.pk),
+                expected_version=orphan.version,
+            )
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    matcher = threading.Thread(target=match)
+
+    def while_somebody_matches(**arguments):
+        found = continued(**arguments)
+        matcher.start()
+        matcher.join(timeout=1)
+        return found
+
+    monkeypatch.setattr(orphans, "_continued", while_somebody_matches)
+    second = make_message(clinic)
+    report = orphan_report(2, patient_name="A third one")
+    results.file_report(message=second, report=report, result_key=request.result_key)
+    matcher.join()
+    assert failed == []
+    second.refresh_from_db()
+    orphan.refresh_from_db()
+    assert (orphan.state, second.state) == ("matched", "unmatched")
+    assert second.unmatched_id != orphan.pk
