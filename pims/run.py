@@ -98,12 +98,17 @@ def programs_for(host: str, port: int, var_dir: Path, *, demo: bool) -> list[Pro
             # back to the broker. SIGTERM would wait for them without a limit.
             stop_signal=signal.SIGQUIT,
             delay=1.5,
+            # Ends where its broker is full or keeps restarting (measured: a Redis out of memory is
+            # "unrecoverable" to Celery, and one told to take it for a lost connection stays deaf
+            # for ever). People must go on ordering and reading meanwhile.
+            vital=False,
         ),
         Program(
             "beat",
             [*celery, *["beat", "--loglevel", "INFO", "--pidfile=", "--schedule"], str(schedule)],
             env,
             delay=2.5,
+            vital=False,
         ),
     ]
     if demo:

@@ -28,6 +28,7 @@ from pims.guard import Guard, kill_group
 GRACE = 8.0  # seconds between the stop signal and SIGKILL; the whole stop stays under 10
 MAX_DEATHS, WINDOW = 3, 60.0  # so many deaths of one program within so many seconds stop the whole
 BACKOFF = 0.5  # seconds before the first restart; doubled at each further death within the window
+LONGEST_BACKOFF = 10.0  # for a program that the others can do without
 SECOND_SIGNAL_AFTER = 0.5  # make and a service manager may both pass on one and the same signal
 LOG_LIMIT = 5_000_000  # bytes of a log file before it becomes <name>.log.1
 LAST_LINES = 8
@@ -36,7 +37,8 @@ LAST_LINES = 8
 @dataclass(frozen=True)
 class Program:
     """What to run. `env` replaces the environment, `stop_signal` asks for an orderly end; `delay`:
-    seconds after the supervisor's own start.
+    seconds after the supervisor's own start. `vital`: the others are stopped where it keeps dying;
+    else it is started again for as long as it takes.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Program:
     env: Mapping[str, str]
     stop_signal: int = signal.SIGTERM
     delay: float = 0.0
+    vital: bool = True
 
 
 @dataclass
@@ -55,7 +58,7 @@ class _Running:
     started: subprocess.Popen[bytes] | None = None
     pending: bytes = b""
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
-    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_DEATHS))
+    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=10))
     start_at: float = 0.0
 
     @property
@@ -132,13 +135,13 @@ class Supervisor:
         self._say(f"{running.program.name} died ({status}). Its last lines:")
         for line in running.last_lines or ["(it said nothing)"]:
             self._say(f"    {line}")
-        if len(recent) >= MAX_DEATHS:
+        if len(recent) >= MAX_DEATHS and running.program.vital:
             self._say(
                 f"{running.program.name} died {len(recent)} times within {WINDOW:.0f} seconds, "
                 f"so everything is stopped. Its full output is in {running.log.baseFilename}"
             )
             return False
-        running.start_at = now + BACKOFF * 2 ** (len(recent) - 1)
+        running.start_at = now + min(BACKOFF * 2 ** (len(recent) - 1), LONGEST_BACKOFF)
         self._say(f"{running.program.name} is started again")
         return True
 

@@ -37,6 +37,7 @@ class Process:
 
     def __init__(self, argv: Sequence[str], env: dict[str, str], log: Path) -> None:
         self.argv, self.env, self.log = list(argv), env, log
+        self.revived = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._file: IO[bytes] | None = None
 
@@ -61,6 +62,7 @@ class Process:
     def revive(self) -> None:
         """What the supervisor does."""
         if self._process is None or self._process.poll() is not None:
+            self.revived += 1
             self.start()
 
     def family(self) -> list[int]:
@@ -133,7 +135,10 @@ class Yard:
         )  # fmt: skip
 
     def placed(self, process: subprocess.Popen[str]) -> None:
-        said, _ = process.communicate(timeout=900)
+        while process.poll() is None:
+            self.supervise()
+            time.sleep(0.2)
+        said, _ = process.communicate()
         assert process.returncode == 0
         answer = json.loads(said.splitlines()[-1])
         self.ids += answer["ids"]
@@ -145,6 +150,11 @@ class Yard:
     @property
     def failpoint(self) -> Path:
         return self.directory / "failpoint"
+
+    def supervise(self) -> None:
+        """What ended is started again, as pims/supervisor.py does."""
+        for process in [*self.workers, *([self.beat] if self.beat else [])]:
+            process.revive()
 
     def rows(self) -> list[tuple[Any, ...]]:
         return self.postgres.query(
@@ -174,8 +184,7 @@ class Yard:
         again, as their supervisor would. `hurry`: do not wait for schedules and leases."""
         began = time.monotonic()
         while self.waiting() and time.monotonic() - began < patience:
-            for worker in self.workers:
-                worker.revive()
+            self.supervise()
             if hurry:
                 self.hurry()
                 subprocess.run(

@@ -22,7 +22,11 @@ from pims.supervisor import Program, Supervisor
 folder, *programs = sys.argv[1:]
 pairs = [text.split("=", 1) for text in programs]
 sys.exit(Supervisor(
-    [Program(name, ["sh", "-c", command], os.environ) for name, command in pairs], Path(folder)
+    [
+        Program(name, ["sh", "-c", command], os.environ, vital=not name.startswith("minor"))
+        for name, command in pairs
+    ],
+    Path(folder),
 ).run())
 """
 
@@ -115,6 +119,20 @@ def test_three_deaths_within_a_minute_stop_the_whole(
     assert "frail died 3 times within 60 seconds, so everything is stopped" in out
     assert str(tmp_path / "log" / "frail.log") in out
     assert supervised.alive() == []
+
+
+def test_a_minor_program_may_die_again_and_again(
+    supervise: Callable[..., Supervised], tmp_path: Path
+) -> None:
+    """A worker whose broker is full must not take the web server along."""
+    supervised = supervise(steady="sleep 60", minor="exit 1")
+    log = tmp_path / "log" / "supervisor.log"
+    until(lambda: log.exists() and log.read_text().count("minor died") >= 4)
+    assert supervised.process.poll() is None
+    supervised.process.send_signal(signal.SIGTERM)
+    out = supervised.finish(within=15)
+    assert supervised.process.returncode == 0
+    assert "everything is stopped" not in out
 
 
 def test_children_of_a_dead_program_do_not_keep_its_place(
