@@ -235,7 +235,8 @@ def file_stored(message: Message, *, seconds: float = math.inf) -> list[Receipt]
         journal.quarantine(message=message, cause=str(error))
         return [Receipt(receipt_id=message.receipt_id, status="Quarantined")]
     until = time.monotonic() + seconds
-    members = inbound.messages(value)
+    # A part is one message, also where it is read again on its own.
+    members = None if message.parent_id else inbound.messages(value)
     if members is None:
         return [_file_one(message, value)]
     if not members or len(members) > inbound.MAX_MESSAGES:

@@ -222,6 +222,19 @@ def test_an_array_is_split_by_the_batch(heska, lab_request, django_assert_max_nu
     assert [part.pk for part in again] == [part.pk for part in parts]
 
 
+def test_an_array_in_an_array_is_not_understood_however_often_it_is_read(heska, lab_request):
+    heska.post(result_url(lab_request), [[examples.load("06")]])
+    _, part = Message.objects.filter(direction="in").order_by("pk")
+    for _ in range(2):
+        replaying.replay(part.pk)
+    assert Message.objects.filter(direction="in").count() == 2
+    part.refresh_from_db()
+    assert (part.state, part.cause) == (
+        "quarantined",
+        "This is JSON, but no message: it is not an object.",
+    )
+
+
 def test_an_array_without_end_is_one_quarantined_row(heska, lab_request):
     answer = heska.post(result_url(lab_request), b"[" + b"1," * 5_000 + b"1]")
     assert (answer.status_code, answer.json()["Status"]) == (202, "Quarantined")
