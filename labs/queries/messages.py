@@ -40,19 +40,20 @@ class Day:
 
 
 def messages_of(clinic: Clinic, day: date, state: str, number: int) -> Day:
-    """One day's messages, newest first, and how many are in each state. Quarantined messages are
+    """One day's messages, newest first, and how many are in each state, where an array is counted
+    by its parts, as in the balance; among all it is listed beside them. Quarantined messages are
     shown whatever their day: they wait until somebody has looked. With what is not as it must
     be, whatever the day. Four statements."""
     start = datetime.combine(day, time.min, timezone.get_current_timezone())
     today = Message.objects.filter(
         clinic=clinic, received_at__gte=start, received_at__lt=start + timedelta(days=1)
     )
-    counts = dict(today.order_by().values_list("state").annotate(n=Count("pk")))
+    counts = dict(today.filter(parts=None).order_by().values_list("state").annotate(n=Count("pk")))
     rows = today
     if state == MessageState.QUARANTINED:
-        rows = Message.objects.filter(clinic=clinic, state=state)
+        rows = Message.objects.filter(clinic=clinic, state=state, parts=None)
     elif state:
-        rows = today.filter(state=state)
+        rows = today.filter(state=state, parts=None)
     return Day(
         day=day,
         counts=[(value, label, counts.get(value, 0)) for value, label in MessageState.choices],

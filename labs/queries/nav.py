@@ -91,7 +91,9 @@ def nav(clinic: Clinic) -> Nav:
         clinic=OuterRef("pk"), request__isnull=False, review_state__in=TO_REVIEW
     )
     waiting = UnmatchedResult.objects.waiting().filter(clinic=OuterRef("pk"))
-    quarantined = Message.objects.filter(clinic=OuterRef("pk"), state=MessageState.QUARANTINED)
+    quarantined = Message.objects.filter(
+        clinic=OuterRef("pk"), state=MessageState.QUARANTINED, parts=None
+    )
     # A critical value that is on no animal's record: whoever looks at any page must see it.
     critical = TestRun.objects.filter(
         Q(observations__flag_delivered__in=CRITICAL)

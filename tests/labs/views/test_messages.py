@@ -74,6 +74,9 @@ def test_of_several_messages_in_one_each_is_found(
     client = signed_in(ada)
     rows = client.get(reverse("labs:messages")).content.decode()
     assert "2 messages in one" in rows and rows.count(f"/{array.receipt_id}/") == 4
+    Message.objects.filter(parent=array).update(state="quarantined")
+    shown = client.get(reverse("labs:messages"), {"state": "quarantined"}).content.decode()
+    assert 'title="2 in quarantine"' in shown and 'Quarantined <b class="count">2</b>' in shown
     page = client.get(reverse("labs:message", args=[array.receipt_id])).content.decode()
     assert first.receipt_id in page and second.receipt_id in page and "This is no message." in page
     part = client.get(reverse("labs:message", args=[second.receipt_id])).content.decode()
