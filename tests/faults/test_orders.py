@@ -153,6 +153,8 @@ def fill(yard: Yard, seconds: float) -> None:
 )
 def test_the_broker_goes(yard: Yard, full: bool, fault, rounds: int, instant: float) -> None:
     """Ordering stays instant, and all is done within 60 s of its return."""
+    if fault is restart_empty and not full:
+        pytest.skip("as for one that is emptied; FULL=1")
     orders = 500 if full else 20
     yard.worker()
     yard.start_beat()
@@ -256,11 +258,11 @@ def test_acknowledged_early_and_not_swept_is_seen(yard: Yard) -> None:
     """What a worker had in hand when it was killed is in no queue any more."""
     worker = control(yard, "early acknowledgement")
     yard.books.hold = threading.Event()
-    yard.place(4)
+    yard.place(2)
     assert yard.books.holding.wait(60), yard.tails()
     worker.kill()
     worker.start()
-    yard.settle(10)
+    yard.settle(5)
     assert [each for each in yard.judge() if each.startswith("stuck") and "sending" in each]
     # With the sweep it is found.
     yard.settle(60, hurry=True)

@@ -174,9 +174,10 @@ class Yard:
             "UPDATE labs_submission SET not_before = now(), woken_at = NULL "
             "WHERE state IN ('queued', 'unknown')"
         )
+        # Not a lease of somebody at work: a few of those taken away, and the order is given up.
         self.postgres.query(
             "UPDATE labs_submission SET lease_until = now() - interval '1 second' "
-            "WHERE state = 'sending' AND lease_until < now() + interval '117 seconds'"
+            "WHERE state = 'sending' AND lease_until < now() + interval '110 seconds'"
         )
 
     def settle(self, patience: float, *, hurry: bool = False) -> float:

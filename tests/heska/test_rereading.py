@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -177,8 +178,10 @@ def test_all_orders_with_the_adapter_changed_in_between_end_alike(
     clinic = make_clinic()
     ends = set()
     names = itertools.count()
-    for order in itertools.permutations(range(3)):
-        for before in range(4):
+    # By default each order and each moment, but every other pair of them; FULL=1 has all.
+    every = 1 if os.environ.get("FULL") == "1" else 2
+    for turn, order in enumerate(itertools.permutations(range(3))):
+        for before in range(turn % every, 4, every):
             name = f"VL-{next(names)}"
             request, bodies = make_order(clinic, name), story(name)
             with monkeypatch.context() as patch:
