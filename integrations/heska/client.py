@@ -310,9 +310,10 @@ def _broken(error: Exception, watch: Watch) -> HeskaError:
         )
     if why := _distrust(error):
         return HeskaError(
-            "Heska's certificate can't be trusted, so nothing was sent. Tell the operator.",
+            # Not as `words`: it is our own OpenSSL that says it.
+            f"Heska's certificate can't be trusted ({why}), so nothing was sent. Tell the "
+            "operator.",
             permanent=False,
-            words=why,
         )
     return HeskaError("Heska can't be reached.", permanent=False)
 
