@@ -113,7 +113,7 @@ class RequestForm(forms.Form):
     def chosen(self) -> list[str]:
         """Codes of the panels that are ticked, also where the form is not valid yet."""
         data: Any = self.data
-        return list(data.getlist("panels")) if self.is_bound else []
+        return list(data.getlist("panels") if self.is_bound else self.initial.get("panels", []))
 
     def order(self) -> dict[str, Any]:
         """The keyword arguments of `place_request`."""

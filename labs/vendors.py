@@ -36,6 +36,11 @@ class LabVendor(Protocol):
     def resume(self, *, acting_user: User | None, clinic: Clinic) -> None:
         """Somebody says that what stopped this clinic's orders is mended: let them go again."""
 
+    def ask_anew(self, clinic: Clinic) -> None:
+        """Somebody wants an order tried now: forget for how long the laboratory was to be left in
+        peace after a failure, that of another order's attempt too. Takes no lock for long; call it
+        with none held."""
+
     def look_again(self) -> None:
         """With each sweep: let orders go again that a setting stopped which has been changed."""
 

@@ -88,7 +88,7 @@ def _attempt(attempt: Attempt) -> None:
     try:
         body = _body(claim.submission)
     except outbound.Unmappable as error:
-        submissions.settle_rejected(claim, error=str(error))
+        submissions.settle_unsendable(claim, error=str(error))
         return
     if not submissions.about_to_send(claim, body):
         return

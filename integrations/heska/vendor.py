@@ -43,6 +43,9 @@ class Heska:
 
         resume(acting_user=acting_user, clinic=clinic)
 
+    def ask_anew(self, clinic: Clinic) -> None:
+        Connection.objects.filter(clinic=clinic).update(token_not_before=None)
+
     def look_again(self) -> None:
         from integrations.heska.connections import look_again
 

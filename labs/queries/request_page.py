@@ -13,31 +13,36 @@ from labs.models import (
     LabRequest,
     Link,
     Message,
+    MessageState,
     RequestedTest,
     RequestState,
     Specimen,
     Submission,
     SubmissionState,
     TestState,
+    UnmatchedResult,
 )
 from labs.queries import events as audit
 from labs.queries.patients import with_weight
 from labs.queries.results import Results, results_of
 from labs.queries.timeline import DELIVERED, Step, steps
+from labs.queries.trouble import Trouble, is_overdue, troubles
 from labs.queries.words import (
-    BY_HAND,
+    OPEN_TESTS,
     Chip,
     Turnarounds,
-    duration,
-    sending,
     state_chip,
     submission_of,
-    times,
     turnarounds,
     usually,
 )
-from labs.queries.words import undelivered as undelivered_for
 
+CAME = (
+    MessageState.FILED,
+    MessageState.UNMATCHED,
+    MessageState.QUARANTINED,
+    MessageState.RECEIVED,
+)
 TEST_CHIPS = {
     TestState.REQUESTED: Chip(word="waiting", shape="wait"),
     TestState.RUNNING: Chip(word="first values in", shape="run"),
@@ -45,15 +50,6 @@ TEST_CHIPS = {
     TestState.REFUSED: Chip(word="refused", shape="warn"),
     TestState.CANCELLED: Chip(word="cancelled", shape="off"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trouble:
-    """Why an order is not where it should be: our sentence, the laboratory's, and what is next."""
-
-    sentence: str
-    words: str
-    next: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +74,10 @@ class RequestPage:
     steps: list[Step]
     events: list[audit.Event]
     messages: list[Message]
-    trouble: Trouble | None
+    troubles: list[Trouble]
     notices: list[str]
     can_cancel: bool
     may_be_there: bool
-    resubmit: str
     version: str
 
     @property
@@ -103,7 +98,8 @@ class RequestPage:
 
 def head(request: LabRequest) -> str:
     """What the page polls with: the request's version, and the minute while times still move."""
-    moving = request.state not in (RequestState.COMPLETE, RequestState.CANCELLED)
+    # Also where it was cancelled: what comes all the same is held, and said here.
+    moving = request.state != RequestState.COMPLETE
     return f"{request.version}-{timezone.now():%H%M}" if moving else f"{request.version}-"
 
 
@@ -115,33 +111,37 @@ def request_page(request: LabRequest) -> RequestPage:
     known = turnarounds(request.clinic_id)
     messages = _messages(request)
     submission = submission_of(request)
-    undelivered = request.state in (
-        RequestState.QUEUED,
-        RequestState.SENT,
-        RequestState.NEEDS_ATTENTION,
-    )
-    trouble = _trouble(submission, now) if submission and undelivered else None
+    orphans = list(request.contradicted_by.waiting().order_by("created_at"))
+    group = _group(request)
+    late = is_overdue(request, known, now)
     tests = list(request.tests.all())
     specimens = {t.specimen_id: t.specimen for t in tests if t.specimen}
     return RequestPage(
         request=request,
-        chip=state_chip(request, now, known),
-        linked=_linked(request, now, known),
+        chip=state_chip(request, now, known, stopped=_stopped(messages, orphans)),
+        linked=_linked(group, now, known),
         # While nothing has come it is the order itself that is to be waited for, or cancelled.
         can_run_again=bool(tests) and bool(results.runs or request.cancelled_at),
         known=known,
-        tests=[(test, _chip(test)) for test in tests],
+        tests=[(test, _chip(request, test)) for test in tests],
         specimens=list(specimens.values()),
         results=results,
-        steps=steps(request, results, events, messages, known, now),
+        steps=steps(request, results, events, messages, orphans, known, now),
         events=events,
         messages=messages,
-        trouble=trouble,
+        troubles=troubles(
+            request,
+            events=events,
+            messages=messages,
+            orphans=orphans,
+            group=group,
+            known=known,
+            heard_at=_heard_at(request.clinic_id) if late else None,
+            now=now,
+        ),
         notices=_notices(request, submission, tests, events),
         can_cancel=request.state != RequestState.CANCELLED and not results.runs,
-        may_be_there=submission is not None
-        and (submission.may_have_arrived or submission.state == SubmissionState.SENDING),
-        resubmit=RESUBMIT.get(str(submission.state), "") if submission and trouble else "",
+        may_be_there=submission is not None and _may_be_there(submission),
         version=head(request),
     )
 
@@ -158,53 +158,27 @@ def _messages(request: LabRequest) -> list[Message]:
     )
 
 
-RESUBMIT: dict[str, str] = {
-    SubmissionState.QUEUED: "Try now",
-    SubmissionState.UNKNOWN: "Try now",
-    SubmissionState.HELD: "Try again",
-    SubmissionState.REJECTED: "Send again",
-    SubmissionState.NEEDS_ATTENTION: "Send again",
-}
+def _stopped(messages: list[Message], orphans: list[UnmatchedResult]) -> str:
+    if orphans:
+        return "held"
+    return "unread" if any(m.state == MessageState.QUARANTINED for m in messages) else ""
 
 
-def _trouble(submission: Submission, now: datetime) -> Trouble | None:
-    """None while all is well."""
-    late = undelivered_for(submission, now)
-    if not submission.last_error and not late:
-        return None
-    match submission.state:
-        case SubmissionState.REJECTED:
-            next_ = (
-                "Nothing more is tried until somebody acts. Correct what the laboratory names, on "
-                f"the patient's record or by a new order, then send it again. {BY_HAND}"
-            )
-        case SubmissionState.HELD:
-            next_ = (
-                "The order waits, and goes by itself once that is mended. “Try again” asks the "
-                f"laboratory once more. {BY_HAND}"
-            )
-        case SubmissionState.NEEDS_ATTENTION:
-            next_ = (
-                f"It was tried {times(submission.attempts)}; nothing more is tried until somebody "
-                f"acts. {BY_HAND}"
-            )
-        case _:
-            said = sending(submission, now)
-            next_ = said.split(", ", 1)[-1] if submission.last_error else said
-            if submission.may_have_arrived:
-                next_ = (
-                    "It may have arrived. It is sent again under the same id, so it can't be "
-                    f"there twice. {next_[:1].upper()}{next_[1:]}"
-                )
-    asked = submission.first_attempt_at is not None
-    silent = "The laboratory has not answered yet." if asked else "The order has not left yet."
-    sentence = submission.last_error or silent
-    if late:
-        sentence = f"Not delivered for {duration(late)}: {sentence}"
-    return Trouble(sentence=sentence, words=submission.provider_words, next=next_)
+def _heard_at(clinic_id: int) -> datetime | None:
+    """When anything last came from the laboratory, whatever became of it: one look at the index for
+    each state."""
+    newest = (
+        Message.objects.filter(clinic=clinic_id, state=state)
+        .order_by("-received_at")
+        .values_list("received_at", flat=True)[:1]
+        for state in CAME
+    )
+    return max((at for rows in newest for at in rows), default=None)
 
 
-def _chip(test: RequestedTest) -> Chip:
+def _chip(request: LabRequest, test: RequestedTest) -> Chip:
+    if request.state == RequestState.CANCELLED and test.state in OPEN_TESTS:
+        return TEST_CHIPS[TestState.CANCELLED]
     if test.withdrawn and test.state == TestState.REQUESTED:
         return Chip(word="not ordered", shape="warn")
     return TEST_CHIPS[TestState(test.state)]
@@ -218,7 +192,7 @@ def _notices(
 ) -> list[str]:
     """What is to be done outside of this application, or once more in it."""
     found = []
-    if request.state == RequestState.CANCELLED and submission and submission.may_have_arrived:
+    if request.state == RequestState.CANCELLED and submission and _may_be_there(submission):
         found.append(
             "Cancelled here. The laboratory has this order, or may have it: remove it at the "
             "analyzer. A result that comes all the same is held under “Unmatched”."
@@ -241,16 +215,23 @@ def _notices(
     return found
 
 
-def _linked(request: LabRequest, now: datetime, known: Turnarounds) -> list[Linked]:
+def _may_be_there(submission: Submission) -> bool:
+    return submission.may_have_arrived or submission.state == SubmissionState.SENDING
+
+
+def _group(request: LabRequest) -> list[LabRequest]:
     """The rest of its group, the first one first. Two statements, one where it stands alone."""
     first = request.first_id or request.pk
-    group = (
+    return list(
         LabRequest.objects.filter(Q(pk=first) | Q(first=first), clinic=request.clinic)
         .exclude(pk=request.pk)
         .select_related("submission")
         .prefetch_related("tests__panel")
         .order_by("pk")
     )
+
+
+def _linked(group: list[LabRequest], now: datetime, known: Turnarounds) -> list[Linked]:
     return [
         Linked(
             request=each,

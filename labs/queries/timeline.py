@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from labs.models import LabRequest, Link, Message, RequestState, SubmissionState
+from labs.models import (
+    LabRequest,
+    Link,
+    Message,
+    MessageState,
+    RequestState,
+    SubmissionState,
+    TestState,
+    UnmatchedResult,
+)
 from labs.queries.events import Event
 from labs.queries.results import Results
+from labs.queries.trouble import could_not_be_made
 from labs.queries.words import (
     LINKED,
-    OPEN_TESTS,
     Turnarounds,
     clock,
     due,
@@ -42,11 +51,17 @@ def steps(
     results: Results,
     events: list[Event],
     messages: list[Message],
+    orphans: list[UnmatchedResult],
     known: Turnarounds,
     now: datetime,
 ) -> list[Step]:
-    """From ordered to reviewed. `events` newest first, `messages` oldest first."""
-    found = [_ordered(request, events), *_token(request, messages), *_sending(request, now)]
+    """From ordered to reviewed. `events` newest first, `messages` oldest first; `orphans`: those
+    that were sent for it and wait for a decision."""
+    found = [
+        _ordered(request, events),
+        *_token(request, messages),
+        *_sending(request, events, now),
+    ]
     if request.state == RequestState.CANCELLED:
         found = [step for step in found if step.state == "done"]
         return [
@@ -58,7 +73,7 @@ def steps(
                 detail=request.cancelled_reason,
             ),
         ]
-    found += _results(request, results, events, known, now)
+    found += _results(request, results, events, _stopped(messages, orphans), known, now)
     signer = results.reviews[0].reviewed_by if results.reviews else None
     if request.reviewed_at:
         name = (signer.get_full_name() or signer.username) if signer else ""
@@ -112,7 +127,22 @@ def _token(request: LabRequest, messages: list[Message]) -> list[Step]:
     return [Step(word="No token", state="warn", at=call.received_at, detail=said)]
 
 
-def _sending(request: LabRequest, now: datetime) -> list[Step]:
+def _stopped(messages: list[Message], orphans: list[UnmatchedResult]) -> list[Step]:
+    """What came for it and is not among its results."""
+    found = [
+        Step(word="Held", state="warn", at=each.created_at, detail="a result, for a decision")
+        for each in orphans[:1]
+    ]
+    unread = [each for each in messages if each.state == MessageState.QUARANTINED]
+    return found + [
+        Step(
+            word="Not read", state="warn", at=each.received_at, detail="kept, for an administrator"
+        )
+        for each in unread[-1:]
+    ]
+
+
+def _sending(request: LabRequest, events: list[Event], now: datetime) -> list[Step]:
     submission = submission_of(request)
     if submission is None:
         return []
@@ -143,9 +173,25 @@ def _sending(request: LabRequest, now: datetime) -> list[Step]:
             Step(word="Accepted", state="done", detail="no receipt, but results came"),
         ]
     if submission.state == SubmissionState.HELD:
+        why = "waits until the set-up is mended"
+        if submission.may_have_arrived:
+            return [
+                Step(word="Sent", state="done", at=submission.first_attempt_at),
+                Step(word="Not accepted", state="warn", detail=why),
+            ]
         return [
-            Step(word="Not sent", state="warn", detail="waits until the set-up is mended"),
+            Step(word="Not sent", state="warn", detail=why),
             Step(word="Accepted", state="todo"),
+        ]
+    if submission.state == SubmissionState.REJECTED and could_not_be_made(events):
+        return [
+            Step(word="Not sent", state="warn", detail="it holds what has no code there"),
+            Step(word="Accepted", state="todo"),
+        ]
+    if submission.state == SubmissionState.REJECTED:
+        return [
+            Step(word="Sent", state="done", at=submission.first_attempt_at),
+            Step(word="Refused", state="warn"),
         ]
     if not submission.first_attempt_at:
         late = stalled(submission, now)
@@ -167,7 +213,7 @@ def _sending(request: LabRequest, now: datetime) -> list[Step]:
             Step(word="Sent", state="done", at=submission.first_attempt_at),
             Step(word="Accepted", state="now"),
         ]
-    if not submission.may_have_arrived and submission.state != SubmissionState.REJECTED:
+    if not submission.may_have_arrived:
         # Surely not there: "sent" would send people to the analyzer for nothing.
         return [
             Step(word="Not sent", state="warn", at=submission.first_attempt_at, detail=tries),
@@ -183,12 +229,15 @@ def _results(
     request: LabRequest,
     results: Results,
     events: list[Event],
+    stopped: list[Step],
     known: Turnarounds,
     now: datetime,
 ) -> list[Step]:
     tests = list(request.tests.all())
-    done = [test for test in tests if test.state not in OPEN_TESTS]
+    done = [test for test in tests if test.state == TestState.COMPLETE]
+    refused = [test for test in tests if test.state == TestState.REFUSED]
     count = f"{len(done)} of {len(tests)} tests" if tests else ""
+    gone = f", {len(refused)} refused" if refused else ""
     if request.state == RequestState.COMPLETE:
         at = next(
             (e.at for e in events if e.verb == "request.state" and e.data.get("to") == "complete"),
@@ -196,8 +245,11 @@ def _results(
         )
         return [
             Step(word="First result", state="done", at=results.first_at),
-            Step(word="Complete", state="done", at=at, detail=count),
+            *stopped,
+            Step(word="Complete", state="done", at=at, detail=count + gone),
         ]
+    if tests and len(refused) == len(tests):
+        return [Step(word="Every test refused", state="warn"), Step(word="Complete", state="todo")]
     expected = due(request, known)
     late = f"overdue by {duration(now - expected.at)}" if now > expected.at else ""
     here = request.state in DELIVERED
@@ -205,10 +257,17 @@ def _results(
     # There are no signals from an analyzer but its results: what is accepted is on its worklist.
     detail = "; ".join(part for part in (late, expected.why) if part) if here else ""
     if results.runs:
-        partial = ", ".join(part for part in (count and f"{count} in", detail) if part)
+        partial = ", ".join(part for part in (count and f"{count} in{gone}", detail) if part)
         return [
             Step(word="At the analyzer", state="done"),
             Step(word="Partial", state=state, at=results.first_at, detail=partial),
+            *stopped,
+            Step(word="Complete", state="todo"),
+        ]
+    if stopped:
+        return [
+            Step(word="At the analyzer", state="done"),
+            *stopped,
             Step(word="Complete", state="todo"),
         ]
     return [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,6 +33,15 @@ UNDER_WAY = (SubmissionState.QUEUED, SubmissionState.UNKNOWN, SubmissionState.SE
 BY_HAND = (
     "If it can't wait, run the tests at the analyzer by hand and match the result when it comes."
 )
+BY_HAND_IF_NOT_THERE = (
+    "If it can't wait, look whether the analyzer has the order; if not, run the tests by hand and "
+    "match the result when it comes."
+)
+STOPPED = {
+    "held": ("result held", "a result came and contradicts the order: somebody says whose it is"),
+    "unread": ("result not read", "what came could not be read: an administrator looks at it"),
+}
+WORDS_SHOWN = 120  # of the laboratory's own, in one line of the worklist
 OPEN_TESTS = {TestState.REQUESTED, TestState.RUNNING}
 
 FLAG_WORDS = {
@@ -101,6 +111,12 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+def listed(names: Iterable[str]) -> str:
+    """`CBC`, `CBC and Kidney panel`, `A, B and C`; each once."""
+    *rest, last = dict.fromkeys(names)
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
 # What a clinic's own past says, by analyzer model.
 Turnarounds = Mapping[str, Turnaround]
 
@@ -152,8 +168,11 @@ def usually(model: str, minutes: int, known: Turnarounds) -> str:
     return f"usually {usual} here, by the last {own.runs} runs"
 
 
-def state_chip(request: LabRequest, now: datetime, known: Turnarounds) -> Chip:
-    """Where a request is. Uses `tests` (with panel) and `submission`, both loaded beforehand."""
+def state_chip(
+    request: LabRequest, now: datetime, known: Turnarounds, *, stopped: str = ""
+) -> Chip:
+    """Where a request is. Uses `tests` (with panel) and `submission`, both loaded beforehand.
+    `stopped`: of what came for it and is not among its results, a word of STOPPED."""
     submission = submission_of(request)
     tests = list(request.tests.all())
     done = [test for test in tests if test.state not in OPEN_TESTS]
@@ -165,8 +184,7 @@ def state_chip(request: LabRequest, now: datetime, known: Turnarounds) -> Chip:
         case RequestState.CANCELLED:
             return Chip(word="cancelled", shape="off")
         case RequestState.NEEDS_ATTENTION:
-            held = submission is not None and submission.state == SubmissionState.HELD
-            return Chip(word="waiting for the set-up" if held else "needs attention", shape="warn")
+            return Chip(word=_stuck(submission), shape="warn")
         case RequestState.DRAFT:
             return Chip(word="draft", shape="off")
         case RequestState.QUEUED | RequestState.SENT if undelivered(submission, now):
@@ -177,9 +195,12 @@ def state_chip(request: LabRequest, now: datetime, known: Turnarounds) -> Chip:
         ):
             return Chip(word="not delivered yet", shape="warn")
         case RequestState.QUEUED:
-            return Chip(word="queued", shape="wait")
+            leaves = submission is not None and submission.state == SubmissionState.SENDING
+            return Chip(word="being sent" if leaves else "queued", shape="wait")
         case RequestState.SENT:
             return Chip(word="sent, no answer yet", shape="wait")
+    if stopped:
+        return Chip(word=STOPPED[stopped][0], shape="warn")
     late = now - due(request, known).at
     if late > timedelta(0):
         return Chip(word=f"overdue by {duration(late)}", shape="warn")
@@ -190,20 +211,36 @@ def state_chip(request: LabRequest, now: datetime, known: Turnarounds) -> Chip:
     return Chip(word="accepted", shape="run")
 
 
-def next_step(request: LabRequest, now: datetime, known: Turnarounds) -> str:
+def _stuck(submission: Submission | None) -> str:
+    match submission and submission.state:
+        case SubmissionState.HELD:
+            return "waiting for the set-up"
+        case SubmissionState.ACCEPTED:
+            return "every test refused"
+        case SubmissionState.REJECTED if submission and submission.provider_words:
+            return "refused"
+        case SubmissionState.NEEDS_ATTENTION:
+            return "not delivered"
+    return "needs attention"
+
+
+def next_step(request: LabRequest, now: datetime, known: Turnarounds, *, stopped: str = "") -> str:
     """What happens next, or what a person must do. Loaded as for `state_chip`."""
     submission = submission_of(request)
     open_tests = [test for test in request.tests.all() if test.state in OPEN_TESTS]
     match request.state:
         case RequestState.NEEDS_ATTENTION:
             refused = [t for t in request.tests.all() if t.state == TestState.REFUSED]
-            if submission and submission.last_error:
-                return submission.last_error
             if refused:
                 return f"The laboratory refused: {refused[0].refusal or 'no reason given'}"
+            if submission and submission.last_error:
+                said = textwrap.shorten(submission.provider_words, WORDS_SHOWN, placeholder=" …")
+                return f"{submission.last_error} “{said}”" if said else submission.last_error
             return "Open it to see what to do."
         case RequestState.QUEUED | RequestState.SENT:
             return sending(submission, now) if submission else ""
+        case RequestState.ACCEPTED | RequestState.RUNNING | RequestState.PARTIAL if stopped:
+            return STOPPED[stopped][1]
         case RequestState.ACCEPTED | RequestState.RUNNING | RequestState.PARTIAL:
             analyzers = dict.fromkeys(test.panel.analyzer_model for test in open_tests)
             at = due(request, known).at
@@ -220,16 +257,17 @@ def sending(submission: Submission, now: datetime) -> str:
     if submission.state == SubmissionState.SENDING:
         return f"being sent now{by_hand}"
     if waiting := stalled(submission, now):
-        return f"nothing is being sent for {duration(waiting)}: tell your administrator{by_hand}"
+        return f"nothing has been sent for {duration(waiting)}: tell your administrator{by_hand}"
     if not submission.attempts:
         return "is sent within seconds"
-    when = (
-        f"next try {clock(submission.not_before)}"
-        if submission.not_before > now
-        else "next try now"
-    )
     words = (submission.last_error or "No answer yet.").rstrip(".")
-    return f"{words}, {when}, attempt {submission.attempts + 1}{by_hand}"
+    return f"{words}, {next_try(submission, now)}{by_hand}"
+
+
+def next_try(submission: Submission, now: datetime) -> str:
+    """`next try 09:36, attempt 3`."""
+    at = clock(submission.not_before) if submission.not_before > now else "now"
+    return f"next try {at}, attempt {submission.attempts + 1}"
 
 
 def undelivered(submission: Submission | None, now: datetime) -> timedelta:
@@ -267,6 +305,7 @@ EVENT_WORDS = {
     "request.created": "made the request",
     "submission.accepted": "accepted the order",
     "submission.rejected": "refused the order",
+    "submission.unsendable": "could not be sent the order, it holds what has no code there",
     "submission.queued": "could not be reached, the order is tried again",
     "submission.unknown": "gave no clear answer, the order is sent again under the same id",
     "submission.needs_attention": "could not take the order, a person must look",

@@ -27,11 +27,14 @@ from labs.models import (
     Flag,
     LabRequest,
     LabResult,
+    Message,
+    MessageState,
     Observation,
     RequestedTest,
     RequestState,
     ReviewState,
     TestRun,
+    UnmatchedResult,
 )
 from labs.queries.nav import TO_REVIEW, Nav
 from labs.queries.paging import PAGE, Page, page_of
@@ -126,13 +129,14 @@ def worklist(clinic: Clinic, nav: Nav, *, only: str = "", number: int = 1) -> Wo
     )
 
 
-def _row(request: LabRequest, now: datetime, known: Turnarounds, found: dict[int, Summary]) -> Row:
+def _row(request: Any, now: datetime, known: Turnarounds, found: dict[int, Summary]) -> Row:
     open_states = (RequestState.ACCEPTED, RequestState.RUNNING, RequestState.PARTIAL)
     since = getattr(request, "waiting_since", None) or request.reviewed_at or request.requested_at
+    stopped = "held" if request.is_held else "unread" if request.is_unread else ""
     return Row(
         request=request,
-        chip=state_chip(request, now, known),
-        next=next_step(request, now, known),
+        chip=state_chip(request, now, known, stopped=stopped),
+        next=next_step(request, now, known, stopped=stopped),
         late=request.state in open_states and due(request, known).at < now,
         since=since,
         summary=found.get(request.pk),
@@ -140,7 +144,15 @@ def _row(request: LabRequest, now: datetime, known: Turnarounds, found: dict[int
 
 
 def _of(clinic: Clinic) -> QuerySet[Any]:
-    return LabRequest.objects.filter(clinic=clinic).select_related("patient__owner", "submission")
+    """With whether something came for it that is not among its results."""
+    held = UnmatchedResult.objects.waiting().filter(suggested_request=OuterRef("pk"))
+    unread = Message.objects.filter(request=OuterRef("pk"), state=MessageState.QUARANTINED)
+    rows: QuerySet[Any] = (
+        LabRequest.objects.filter(clinic=clinic)
+        .select_related("patient__owner", "submission")
+        .annotate(is_held=Exists(held), is_unread=Exists(unread))
+    )
+    return rows
 
 
 def _review(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:

@@ -190,6 +190,18 @@ def settle_rejected(claim: Claim, *, error: str, words: str = "") -> bool:
     )
 
 
+def settle_unsendable(claim: Claim, *, error: str) -> bool:
+    """As `settle_rejected`, but nobody was asked: the order holds what the laboratory has no word
+    for, and never left."""
+    return _settle(
+        claim,
+        SubmissionState.REJECTED,
+        error=error,
+        change={"may_have_arrived": False, "sent_body": ""},
+        verb="submission.unsendable",
+    )
+
+
 def settle_blocked(claim: Claim, *, error: str, words: str = "") -> bool:
     """Nothing can be sent until the set-up was mended (credentials, address): `release`."""
     return _settle(claim, SubmissionState.HELD, error=error, words=words)
@@ -259,6 +271,7 @@ def _settle(
     words: str = "",
     change: dict[str, Any] | None = None,
     also: Callable[[Submission], None] | None = None,
+    verb: str = "",
 ) -> bool:
     """Write the outcome, if the claim still stands. A worker that was frozen past its lease loses
     here and changes nothing: false."""
@@ -285,7 +298,7 @@ def _settle(
         if also:
             also(submission)
         record(
-            f"submission.{state}",
+            f"submission.{state}" if state == SubmissionState.CANCELLED or not verb else verb,
             clinic=submission.clinic,
             source=submission.vendor,
             request=request,
@@ -319,6 +332,7 @@ def resubmit(*, acting_user: User | None, submission: Submission) -> None:
     if Submission.objects.filter(pk=submission.pk, state=SubmissionState.HELD).exists():
         vendor.resume(acting_user=acting_user, clinic=submission.clinic)
         return
+    vendor.ask_anew(submission.clinic)
     with transaction.atomic():
         request = locked(submission.request_id)
         if not _queue_again(submission, WAITING):

@@ -38,6 +38,7 @@ def new(request: StaffRequest) -> HttpResponse:
         user=request.user,
         clinic=request.clinic,
         beside=beside,
+        initial={"panels": request.GET.getlist("panels")},
     )
     if request.method == "POST" and form.is_valid():
         try:

@@ -85,10 +85,7 @@ def order_body(order: Order) -> dict[str, Any]:
     """The body of Submit Lab Report. Raises Unmappable rather than guess a code."""
     species = codes.species_sent(order.species, order.codes).code
     if not species:
-        raise Unmappable(
-            f"Heska has no code for the species of {order.patient_name}. Run the test at the "
-            "analyzer by hand and match the result when it comes."
-        )
+        raise Unmappable(f"Heska has no code for the species of {order.patient_name}.")
     doctor_last, _, doctor_first = (part.strip() for part in order.doctor.partition(","))
     return {
         "LabReportId": order.lab_report_id,

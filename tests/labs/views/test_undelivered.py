@@ -9,13 +9,15 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from labs.models import Clinic, LabRequest, Submission
-from labs.order import Receipt
-from labs.services import matching, ordering, submissions
+from labs.models import Clinic, LabRequest, Message, Submission
+from labs.order import Receipt, TestOutcome
+from labs.report import Identity
+from labs.services import journal, matching, ordering, submissions
 from tests import factories
 
 SignIn = Callable[[User], Client]
@@ -40,9 +42,12 @@ def later(request: LabRequest, minutes: int) -> None:
     )
 
 
-def text(client: Client, request: LabRequest) -> str:
+def text(client: Client, request: LabRequest, *, history: bool = True) -> str:
     """The page's words, as they are read."""
     page = client.get(reverse("labs:request", args=[request.lab_report_id])).content.decode()
+    if not history:
+        page, aside, _ = page.partition('<div class="aside">')
+        assert aside
     words = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
     return " ".join(html.unescape(words).split())
 
@@ -101,6 +106,10 @@ def nobody_sends(request: LabRequest) -> None:
     Submission.objects.update(not_before=timezone.now() - timedelta(minutes=20))
 
 
+def nobody_sends_for_minutes(request: LabRequest) -> None:
+    Submission.objects.update(not_before=timezone.now() - timedelta(minutes=3))
+
+
 def cancelled_too_late(request: LabRequest) -> None:
     submissions.settle_accepted(claimed(request), Receipt(external_id="94877"))
     ordering.cancel_request(acting_user=None, request=request, reason="wrong animal")
@@ -118,10 +127,88 @@ def run_twice(request: LabRequest) -> None:
     )
 
 
+def cannot_be_made(request: LabRequest) -> None:
+    submissions.settle_unsendable(claimed(request), error="There is no code for the species.")
+
+
+def silent_and_given_up(request: LabRequest) -> None:
+    silent(request)
+    later(request, 26)
+    Submission.objects.update(state="needs_attention", attempts=11)
+
+
+def refused_in_part(request: LabRequest) -> None:
+    accepted(request, refused="HDC-3")
+
+
+def refused_altogether(request: LabRequest) -> None:
+    accepted(request, refused="HHEM-1 HDC-3")
+
+
+def accepted(request: LabRequest, refused: str = "") -> None:
+    outcomes = tuple(
+        TestOutcome(test_request_id=test.test_request_id, accepted=False, words="No analyzer.")
+        for test in request.tests.select_related("panel")
+        if test.panel.code in refused.split()
+    )
+    factories.accept(request, outcomes=outcomes)
+
+
+def ordered_before(request: LabRequest, minutes: int) -> None:
+    """As if all of it had been so long ago."""
+    span = timedelta(minutes=minutes)
+    LabRequest.objects.update(requested_at=F("requested_at") - span)
+    Submission.objects.update(
+        accepted_at=F("accepted_at") - span, first_attempt_at=F("first_attempt_at") - span
+    )
+
+
+def overdue(request: LabRequest) -> None:
+    accepted(request)
+    ordered_before(request, 60)
+    factories.make_unmatched(request.clinic)  # so the laboratory can reach us
+
+
+def overdue_and_nothing_comes(request: LabRequest) -> None:
+    accepted(request)
+    ordered_before(request, 60)
+    factories.make_unmatched()  # at another clinic
+
+
+def contradicted(request: LabRequest) -> None:
+    accepted(request)
+    another = factories.make_report(identity=Identity(patient_name="Smokey", species_code="cat"))
+    factories.make_result(request, another)
+    ordered_before(request, 60)
+
+
+def cancelled_and_came(request: LabRequest) -> None:
+    accepted(request)
+    ordering.cancel_request(acting_user=None, request=request, reason="wrong animal")
+    factories.make_result(request)
+
+
+def unreadable(request: LabRequest) -> None:
+    accepted(request)
+    message = factories.make_message(request.clinic)
+    Message.objects.filter(pk=message.pk).update(request=request)
+    message.refresh_from_db()
+    journal.quarantine(message=message, cause="No tests were found in it.")
+
+
+def being_sent(request: LabRequest) -> None:
+    claimed(request)
+    ordering.cancel_request(acting_user=None, request=request, reason="wrong animal")
+
+
 BY_HAND = "run the tests at the analyzer by hand"
 BROKEN = [
     # what happened, what the page says, what it offers
-    (busy, ["Heska is busy.", "next try", "attempt 2", "Not sent"], "Try now"),
+    (
+        busy,
+        ["Heska is busy.", "It goes by itself: next try", "attempt 2", "Not sent"],
+        "Try now",
+    ),
     (busy_for_long, ["Not delivered for 26 min: Heska is busy.", "next try", BY_HAND], "Try now"),
     (
         silent,
@@ -130,7 +217,24 @@ BROKEN = [
     ),
     (
         refused,
-        ["Heska refused the order.", "Invalid BreedId 370", "Correct what the laboratory names"],
+        [
+            "Heska refused the order.",
+            "Invalid BreedId 370",
+            "Correct what the laboratory names",
+            "Correct the record",
+            "Sent",
+        ],
+        "Send again",
+    ),
+    (
+        cannot_be_made,
+        [
+            "There is no code for the species.",
+            "Nothing was sent",
+            "Correct the patient's record",
+            "Not sent",
+            "Correct the record",
+        ],
         "Send again",
     ),
     (
@@ -149,12 +253,81 @@ BROKEN = [
         nobody_sends,
         [
             "for 20 min: The order has not left yet.",
-            "nothing is being sent for 20 min",
+            "Nothing has been sent for 20 min",
+            "the program that sends stands still",
             "tell your administrator",
         ],
         "Try now",
     ),
+    (
+        nobody_sends_for_minutes,
+        ["The order has not left yet.", "Nothing has been sent for 3 min", "tell your admin"],
+        "Try now",
+    ),
     (cancelled_too_late, ["Cancelled here.", "remove it at the analyzer", "is held under"], ""),
+    (
+        silent_and_given_up,
+        [
+            "tried 11 times",
+            "may have arrived",
+            "look whether the analyzer has the order; if not",
+        ],
+        "Send again",
+    ),
+    (
+        refused_in_part,
+        [
+            "The laboratory refused Kidney panel: no result will come of it.",
+            "No analyzer.",
+            "The other tests are not touched by it.",
+            "Order it again",
+        ],
+        "",
+    ),
+    (
+        refused_altogether,
+        ["every test refused", "refused CBC and Kidney panel", "Order it again"],
+        "",
+    ),
+    (
+        overdue,
+        [
+            "No result of CBC and Kidney panel yet, overdue by 3",
+            "Look at Element HT5 and Element DCX",
+            "Unmatched results",
+        ],
+        "",
+    ),
+    (
+        overdue_and_nothing_comes,
+        ["overdue by", "nothing at all has come from the laboratory", "tell your administrator"],
+        "",
+    ),
+    (
+        contradicted,
+        [
+            "result held",
+            "is held, because it contradicts this order",
+            "Name Smokey; the request is for Biscuit.",
+            "Say whose it is",
+        ],
+        "",
+    ),
+    (
+        cancelled_and_came,
+        ["all the same, after the cancelling, and is held", "Say whose it is"],
+        "",
+    ),
+    (
+        unreadable,
+        [
+            "result not read",
+            "that could not be read. No tests were found in it.",
+            "nothing has to be run again",
+        ],
+        "",
+    ),
+    (being_sent, ["Cancelled here.", "remove it at the analyzer", "CBC cancelled"], ""),
     (run_twice, ["CBC had been sent before", "remove it at the analyzer"], ""),
 ]
 
@@ -172,12 +345,11 @@ def test_the_page_says_why_and_what_to_do(
 ) -> None:
     request = placed(clinic)
     happen(request)
-    page = text(signed_in(alice), request)
+    page = text(signed_in(alice), request, history=False)
     for words in said:
         assert words.casefold() in page.casefold()
-    offers = {"Try now", "Try again", "Send again"} & set(re.findall("Try now|Send again", page))
-    if "Try again" in page.replace("“Try again”", ""):
-        offers.add("Try again")
+    # As buttons: in quotes they are spoken of.
+    offers = {o for o in ("Try now", "Try again", "Send again") if o in page.replace(f"“{o}”", "")}
     assert offers == ({offered} if offered else set())
 
 
@@ -278,3 +450,102 @@ def test_a_test_taken_out_and_taken_back_is_not_forgotten(
     page = text(client, request)
     assert "not ordered" in page
     assert "Order it again if it is still wanted" in page
+
+
+def links(client: Client, request: LabRequest) -> dict[str, str]:
+    """Of the troubles on its page: words and address."""
+    page = client.get(reverse("labs:request", args=[request.lab_report_id])).content.decode()
+    ways = "".join(re.findall(r'<div class="ways">(.*?)</div>', page, flags=re.DOTALL))
+    found = re.findall(r'<a class="btn[^"]*" href="([^"]+)">([^<]+)</a>', ways)
+    return {words: html.unescape(address) for address, words in found}
+
+
+def test_only_an_administrator_is_led_where_only_one_may_go(
+    clinic: Clinic, alice: User, ada: User, signed_in: SignIn
+) -> None:
+    request = placed(clinic)
+    held(request)
+    assert links(signed_in(alice), request) == {}
+    leads = links(signed_in(ada), request)
+    assert signed_in(ada).get(leads["Connection to the laboratory"]).status_code == 200
+
+    request = placed(clinic)
+    refused(request)
+    assert set(links(signed_in(alice), request)) == {"Correct the record"}
+    assert set(links(signed_in(ada), request)) == {"Correct the record", "Codes"}
+
+    request = placed(clinic)
+    unreadable(request)
+    assert links(signed_in(alice), request) == {}
+    page = signed_in(ada).get(links(signed_in(ada), request)["Look at it"]).content.decode()
+    assert "No tests were found in it." in page
+
+
+def test_a_held_result_is_decided_from_the_page(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    request = placed(clinic)
+    contradicted(request)
+    client = signed_in(alice)
+    assert client.get(links(client, request)["Say whose it is"]).status_code == 200
+    worklist = html.unescape(client.get(reverse("labs:worklist")).content.decode())
+    assert "result held" in worklist
+    assert "contradicts the order: somebody says whose it is" in worklist
+    orphan = request.contradicted_by.get()
+    matching.match(
+        acting_user=alice,
+        unmatched=orphan,
+        patient=request.patient,
+        request=request,
+        expected_version=orphan.version,
+    )
+    page = text(client, request)
+    assert "contradicts this order" not in page
+    assert "1 of 2 tests in" in page
+
+
+def test_a_refused_test_is_ordered_again_beside_its_request(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    request = placed(clinic)
+    refused_in_part(request)
+    client = signed_in(alice)
+    form = client.get(links(client, request)["Order it again"]).content.decode()
+    ticked = re.findall(r'name="panels" value="([^"]+)" checked', form)
+    assert ticked == ["HDC-3"]
+    again = ordering.place_request(
+        acting_user=alice,
+        patient=request.patient,
+        panels=[test.panel for test in request.tests.all() if test.panel.code in ticked],
+        beside=request,
+    )
+    assert "no result will come of it" not in text(client, request)
+    ordering.cancel_request(acting_user=None, request=again, reason="no")
+    assert "no result will come of it" in text(client, request)
+
+
+def test_what_is_late_at_the_analyzer_is_not_put_on_the_connection(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    request = placed(clinic)
+    overdue(request)
+    page = text(signed_in(alice), request)
+    assert "overdue by" in page
+    assert "nothing at all has come" not in page
+
+
+def test_another_requests_results_and_decided_ones_say_nothing_here(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    request = placed(clinic)
+    contradicted(placed(clinic))
+    unreadable(placed(clinic))
+    contradicted(request)
+    client = signed_in(alice)
+    assert text(client, request).count("is held, because it contradicts") == 1
+    assert "could not be read" not in text(client, request)
+    orphan = request.contradicted_by.get()
+    matching.dismiss(
+        acting_user=alice, unmatched=orphan, expected_version=orphan.version, reason="Control"
+    )
+    assert "is held, because it contradicts" not in text(client, request)
