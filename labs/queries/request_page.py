@@ -141,7 +141,7 @@ def request_page(request: LabRequest) -> RequestPage:
         ),
         notices=_notices(request, submission, tests, events),
         can_cancel=request.state != RequestState.CANCELLED and not results.runs,
-        may_be_there=submission is not None and _may_be_there(submission),
+        may_be_there=_may_be_there(submission, tests),
         version=head(request),
     )
 
@@ -192,7 +192,7 @@ def _notices(
 ) -> list[str]:
     """What is to be done outside of this application, or once more in it."""
     found = []
-    if request.state == RequestState.CANCELLED and submission and _may_be_there(submission):
+    if request.state == RequestState.CANCELLED and _may_be_there(submission, tests):
         found.append(
             "Cancelled here. The laboratory has this order, or may have it: remove it at the "
             "analyzer. A result that comes all the same is held under “Unmatched”."
@@ -215,7 +215,10 @@ def _notices(
     return found
 
 
-def _may_be_there(submission: Submission) -> bool:
+def _may_be_there(submission: Submission | None, tests: list[RequestedTest]) -> bool:
+    """As labs.services.submissions.may_be_there, over loaded rows."""
+    if submission is None or (tests and all(t.state == TestState.REFUSED for t in tests)):
+        return False
     return submission.may_have_arrived or submission.state == SubmissionState.SENDING
 
 

@@ -24,6 +24,7 @@ from labs.queries.words import (
     BY_HAND_IF_NOT_THERE,
     OPEN_TESTS,
     Turnarounds,
+    begun_at,
     clock,
     due,
     due_at,
@@ -208,14 +209,23 @@ def _next(submission: Submission, now: datetime) -> tuple[str, set[str]]:
 def _refused(request: LabRequest, group: Iterable[LabRequest]) -> Iterator[Trouble]:
     """Tests that the laboratory refused on their own, and that nobody has ordered again since."""
     since = {
-        test.panel_id
+        test.panel_id: other.lab_report_id
         for other in group
         if other.pk > request.pk and other.state != RequestState.CANCELLED
         for test in other.tests.all()
     }
     tests = list(request.tests.all())
-    gone = [t for t in tests if t.state == TestState.REFUSED and t.panel_id not in since]
-    if not gone or request.state == RequestState.CANCELLED:
+    refused = [test for test in tests if test.state == TestState.REFUSED]
+    gone = [test for test in refused if test.panel_id not in since]
+    if not refused or request.state == RequestState.CANCELLED:
+        return
+    if not gone:
+        if request.state == RequestState.NEEDS_ATTENTION:
+            orders = listed(since[test.panel_id] for test in refused)
+            yield Trouble(
+                sentence=f"The laboratory refused every test; they are on order again as {orders}.",
+                next="Cancel this request below, and it no longer stands under “Needs attention”.",
+            )
         return
     which = listed(test.panel.name for test in gone)
     rest = "The other tests are not touched by it. " if len(gone) < len(tests) else ""
@@ -239,10 +249,8 @@ def _overdue(
         return
     what = "final result" if any(t.state == TestState.RUNNING for t in late) else "result"
     where = listed(test.panel.analyzer_model for test in late)
-    submission = submission_of(request)
-    asked_at = (submission and submission.accepted_at) or request.requested_at
     silence = ""
-    if heard_at is None or heard_at < asked_at:
+    if heard_at is None or heard_at < begun_at(request):
         since = clock(max(heard_at, request.requested_at) if heard_at else request.requested_at)
         silence = (
             f" Since {since} nothing at all has come from the laboratory, so it may be the "
@@ -260,5 +268,5 @@ def _overdue(
 
 
 def _late(request: LabRequest, test: RequestedTest, known: Turnarounds, now: datetime) -> bool:
-    at = due_at(request.requested_at, test.panel.analyzer_model, test.panel.usual_minutes, known)
+    at = due_at(begun_at(request), test.panel.analyzer_model, test.panel.usual_minutes, known)
     return test.state in OPEN_TESTS and at < now

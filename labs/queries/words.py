@@ -138,25 +138,34 @@ def turnarounds(clinic_id: int) -> Turnarounds:
 def due(request: LabRequest, known: Turnarounds) -> Due:
     """By the clinic's own past on that analyzer: nine in ten came sooner, and some minutes more.
     Where it has none, by the catalogue, from the time that it takes to load a sample."""
+    begun = begun_at(request)
     found = [
-        _due(request.requested_at, test.panel.analyzer_model, test.panel.usual_minutes, known)
+        _due(begun, test.panel.analyzer_model, test.panel.usual_minutes, known)
         for test in request.tests.all()
         if test.state in OPEN_TESTS
     ]
-    return max(found, key=lambda each: each.at, default=Due(at=request.requested_at + LOADING))
+    return max(found, key=lambda each: each.at, default=Due(at=begun + LOADING))
 
 
-def due_at(ordered: datetime, model: str, minutes: int, known: Turnarounds) -> datetime:
+def begun_at(request: LabRequest) -> datetime:
+    """From when its results are waited for: an order that came through an hour late is not overdue
+    the moment that the analyzer has it."""
+    submission = submission_of(request)
+    accepted = submission.accepted_at if submission else None
+    return max(request.requested_at, accepted) if accepted else request.requested_at
+
+
+def due_at(begun: datetime, model: str, minutes: int, known: Turnarounds) -> datetime:
     """As `due`, of one test; `minutes` as the catalogue has them."""
     own = known.get(model)
     if own is None:
-        return ordered + LOADING + timedelta(minutes=minutes)
-    return ordered + timedelta(seconds=own.slow_seconds) + GRACE
+        return begun + LOADING + timedelta(minutes=minutes)
+    return begun + timedelta(seconds=own.slow_seconds) + GRACE
 
 
-def _due(ordered: datetime, model: str, minutes: int, known: Turnarounds) -> Due:
+def _due(begun: datetime, model: str, minutes: int, known: Turnarounds) -> Due:
     why = f"{model}, {usually(model, minutes, known)}"
-    return Due(at=due_at(ordered, model, minutes, known), why=why)
+    return Due(at=due_at(begun, model, minutes, known), why=why)
 
 
 def usually(model: str, minutes: int, known: Turnarounds) -> str:

@@ -199,14 +199,16 @@ def _running(known: Turnarounds, clinic: Clinic, number: int, size: int) -> Page
         .values_list(
             "pk",
             "requested_at",
+            "submission__accepted_at",
             "tests__state",
             "tests__panel__analyzer_model",
             "tests__panel__usual_minutes",
         )
     )
     latest: dict[int, datetime] = {}
-    for pk, ordered, state, model, minutes in open_tests:
-        at = due_at(ordered, model, minutes, known) if state in OPEN_TESTS else ordered
+    for pk, ordered, accepted, state, model, minutes in open_tests:
+        begun = max(ordered, accepted or ordered)
+        at = due_at(begun, model, minutes, known) if state in OPEN_TESTS else ordered
         latest[pk] = max(at, latest.get(pk, at))
     due_first = sorted((at, pk) for pk, at in latest.items())
     keys = [pk for _, pk in due_first][(number - 1) * size : number * size + 1]

@@ -307,5 +307,8 @@ def cancel_request(*, acting_user: User | None, request: LabRequest, reason: str
         states.refresh(now)
     request.refresh_from_db()
     if there:
-        return "Cancelled here. The laboratory has the order: remove it at the analyzer too."
-    return "Cancelled. The order had not left, so there is nothing to remove at the analyzer."
+        return (
+            "Cancelled here. The laboratory has the order, or may have it: remove it at the "
+            "analyzer too."
+        )
+    return "Cancelled. The laboratory does not have it: there is nothing to remove at the analyzer."

@@ -447,7 +447,10 @@ def reinstate(request: LabRequest, tests: Iterable[RequestedTest]) -> None:
 
 
 def may_be_there(request: LabRequest) -> bool:
-    """Whether the laboratory has this order, or may have it: then cancelling here is not enough."""
+    """Whether the laboratory has this order, or may have it: then cancelling here is not enough. Of
+    one whose every test it refused it has nothing."""
+    if request.tests.exists() and not request.tests.exclude(state=TestState.REFUSED).exists():
+        return False
     return Submission.objects.filter(
         Q(may_have_arrived=True) | Q(state=SubmissionState.SENDING), request=request
     ).exists()

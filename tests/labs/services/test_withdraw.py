@@ -258,7 +258,7 @@ def test_cancelling_says_whether_it_is_to_be_removed_at_the_analyzer(patient, ho
         submissions.settle_accepted(claim, submissions.Receipt())
     said = ordering.cancel_request(acting_user=None, request=request, reason="wrong animal")
     assert ("remove it at the analyzer" in said) == there
-    assert ("had not left" in said) == (not there)
+    assert ("does not have it" in said) == (not there)
     assert request.state == "cancelled"
     Submission.objects.update(not_before=timezone.now())
     assert submissions.claim(request.submission.pk) is None

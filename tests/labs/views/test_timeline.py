@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from labs.models import Clinic, LabRequest, Message, Turnaround
+from labs.models import Clinic, LabRequest, Message, Submission, Turnaround
 from labs.services import review, submissions
 from tests import factories
 
@@ -126,6 +126,7 @@ def test_a_token_that_came_is_no_trouble(
 def test_overdue_says_by_whose_clock(request_: LabRequest, alice: User, signed_in: SignIn) -> None:
     factories.accept(request_)
     LabRequest.objects.update(requested_at=timezone.now() - timedelta(minutes=40))
+    Submission.objects.update(accepted_at=timezone.now() - timedelta(minutes=40))
     client = signed_in(alice)
     state, word, detail = steps(client, request_)[3]
     assert (state, word) == ("warn", "At the analyzer")

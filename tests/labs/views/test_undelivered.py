@@ -534,6 +534,39 @@ def test_what_is_late_at_the_analyzer_is_not_put_on_the_connection(
     assert "nothing at all has come" not in page
 
 
+def test_what_was_delivered_late_is_not_late_at_the_analyzer(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    request = placed(clinic)
+    LabRequest.objects.update(requested_at=timezone.now() - timedelta(hours=1))
+    accepted(request)
+    client = signed_in(alice)
+    assert "overdue" not in text(client, request)
+    assert "overdue" not in client.get(reverse("labs:worklist")).content.decode()
+
+
+def test_an_order_refused_altogether_can_be_put_away_once_it_is_ordered_again(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    request = placed(clinic)
+    refused_altogether(request)
+    again = ordering.place_request(
+        acting_user=alice,
+        patient=request.patient,
+        panels=[test.panel for test in request.tests.all()],
+        beside=request,
+    )
+    client = signed_in(alice)
+    page = text(client, request)
+    assert f"they are on order again as {again.lab_report_id}" in page
+    assert "nothing to remove at the analyzer" in page
+    said = ordering.cancel_request(acting_user=alice, request=request, reason="ordered again")
+    assert "nothing to remove" in said
+    assert "remove it at the analyzer" not in text(client, request)
+    attention = client.get(reverse("labs:worklist") + "?show=attention").content.decode()
+    assert request.lab_report_id not in attention
+
+
 def test_another_requests_results_and_decided_ones_say_nothing_here(
     clinic: Clinic, alice: User, signed_in: SignIn
 ) -> None:

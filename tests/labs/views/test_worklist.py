@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from labs.models import Clinic, LabRequest, LabResult
+from labs.models import Clinic, LabRequest, LabResult, Submission
 from labs.services import journal, review, submissions
 from tests import factories
 
@@ -74,12 +74,20 @@ def test_late_first_and_what_happens_next(clinic: Clinic, bob: User, signed_in: 
     LabRequest.objects.filter(pk=thyroid.pk).update(requested_at=now - timedelta(minutes=30))
     count = factories.make_request(factories.make_patient(clinic, name="Late"), accepted=True)
     LabRequest.objects.filter(pk=count.pk).update(requested_at=now - timedelta(minutes=25))
+    for late in (thyroid, count):
+        late.refresh_from_db()
+        Submission.objects.filter(request=late).update(accepted_at=late.requested_at)
     stuck = factories.make_request(factories.make_patient(clinic, name="Stuck"), priority="stat")
     claim = submissions.claim(stuck.submission.pk)
     assert claim is not None
     submissions.settle_retry(claim, error="Heska is not reachable.", outcome_unknown=False)
+    # Ordered first of all, and the laboratory has it only now.
+    through = factories.make_request(
+        factories.make_patient(clinic, name="Through"), panels=["HIP-1"], accepted=True
+    )
+    LabRequest.objects.filter(pk=through.pk).update(requested_at=now - timedelta(hours=2))
     page = signed_in(bob).get("/").content.decode()
-    assert names(page, "running") == ["Late", "Slow", "Stuck"]
+    assert names(page, "running") == ["Late", "Slow", "Stuck", "Through"]
     assert "overdue by 6 min" in page and "Element HT5, look at the analyzer" in page
     assert "Heska is not reachable, next try " in page and "attempt 2" in page
     assert "STAT" in page
