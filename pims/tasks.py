@@ -15,8 +15,10 @@ def wake_due() -> None:
 @shared_task
 def sweep() -> None:
     """Take up what is due: the broker may have lost any message, the rows never are."""
-    submissions.sweep()
-    journal.sweep()
+    try:
+        submissions.sweep()
+    finally:
+        journal.sweep()  # what came in does not wait for what goes out
 
 
 @shared_task

@@ -62,7 +62,9 @@ def choose(*, acting_user: User | None, code: EmergencyCode, patient: Patient) -
                 code=code.code,
             )
         waiting = list(code.results.filter(state__in=[UnmatchedState.OPEN, UnmatchedState.HELD]))
-        filed = sum(file(code, orphan) for orphan in waiting)
+        # What a colleague holds, with a reason, is for a person.
+        ready = [orphan for orphan in waiting if orphan.state == UnmatchedState.OPEN]
+        filed = sum(file(code, orphan) for orphan in ready)
     return filed, len(waiting) - filed
 
 

@@ -141,19 +141,22 @@ def run_again(*, acting_user: User | None, request: LabRequest) -> LabRequest:
             f"Nothing has come for {request} yet. A second order beside it would run the tests "
             "twice; cancel this one first if it is not to be waited for."
         )
-    waiting = _waiting_repeat(request, panels)
-    if waiting:
-        raise InvalidInput(f"These tests are on order again already, as {waiting}.")
-    return place_request(
-        acting_user=acting_user,
-        patient=request.patient,
-        panels=panels,
-        doctor=request.doctor,
-        notes=request.notes,
-        priority=request.priority,
-        beside=request,
-        link=Link.RERUN,
-    )
+    with transaction.atomic():
+        # Of two at one moment the second one waits here, and then finds the first one's order.
+        submissions.locked(request.first_id or request.pk)
+        waiting = _waiting_repeat(request, panels)
+        if waiting:
+            raise InvalidInput(f"These tests are on order again already, as {waiting}.")
+        return place_request(
+            acting_user=acting_user,
+            patient=request.patient,
+            panels=panels,
+            doctor=request.doctor,
+            notes=request.notes,
+            priority=request.priority,
+            beside=request,
+            link=Link.RERUN,
+        )
 
 
 def _waiting_repeat(request: LabRequest, panels: Sequence[Panel]) -> LabRequest | None:

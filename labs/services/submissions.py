@@ -461,7 +461,11 @@ def sweep(*, hurry: bool = False) -> int:
     Returns how many were woken. An expired lease is an unknown outcome: the call may have got
     through before the worker died. `hurry`: also what was woken a moment ago."""
     for vendor in vendors.all_of_them():
-        vendor.look_again()
+        try:
+            vendor.look_again()
+        except Exception:
+            # Such as one clinic's credentials under a key that is lost: the others' orders go on.
+            log.exception("Looking again at what %s stopped failed", vendor.name)
     for submission in Submission.objects.lease_expired()[:SWEEP_BATCH]:
         try:
             settle_retry(

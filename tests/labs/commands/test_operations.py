@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError
@@ -140,3 +141,20 @@ def test_replay_leaves_what_is_filed() -> None:
 def test_replay_of_an_unknown_id() -> None:
     with pytest.raises(CommandError, match="There is no message “nothing”"):
         said("replay", "nothing")
+
+
+def test_what_cannot_be_looked_at_again_keeps_nothing_else_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as one clinic's credentials, encrypted with a key that is lost."""
+
+    def unreadable() -> None:
+        raise ValueError("InvalidToken")
+
+    monkeypatch.setattr(vendors.default(), "look_again", unreadable)
+    request = make_request()
+    Submission.objects.update(
+        state="sending", lease_until=timezone.now() - timedelta(minutes=1), lease=uuid4()
+    )
+    answer("sweep")
+    assert Submission.objects.get(request=request).state == "unknown"

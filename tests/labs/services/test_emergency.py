@@ -325,6 +325,21 @@ def test_who_does_not_work_there_gives_and_chooses_nothing(
         emergency_codes.close(acting_user=stranger, code=code)
 
 
+def test_what_a_colleague_holds_stays_held(
+    code: EmergencyCode, biscuit: Patient, alice: User
+) -> None:
+    held, other = came(code), came(code, test="HDC-1")
+    matching.hold(
+        acting_user=alice,
+        unmatched=held,
+        expected_version=held.version,
+        reason="I think this is the other dog",
+    )
+    assert choose(code, biscuit, alice) == (1, 1)
+    held.refresh_from_db()
+    assert held.state == "held" and patients_of(held, other) == [None, biscuit]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_choosing_while_more_comes_neither_blocks_nor_forgets() -> None:
     """Filing holds the orphan that a result may continue and wants the code; choosing holds the

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
+from django.db import connections
 
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import LabEvent, LabRequest, Link, Panel
@@ -128,3 +131,27 @@ def test_nothing_is_linked_across_animals_or_clinics(first):
     with pytest.raises(NotAllowed):
         ordering.run_again(acting_user=stranger, request=first)
     assert LabRequest.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_run_it_again_at_one_moment_order_it_once():
+    """Both found no repeat, and both placed one: two ids, two samples, two bills."""
+    first = make_request(make_patient(), accepted=True)
+    make_result(first)
+    placed, refused = [], []
+
+    def again():
+        try:
+            placed.append(ordering.run_again(acting_user=None, request=first))
+        except InvalidInput as error:
+            refused.append(error.message)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=again) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(placed) == 1
+    assert refused == [f"These tests are on order again already, as {placed[0]}."] * 3
