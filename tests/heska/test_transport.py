@@ -181,11 +181,11 @@ ENDLESS = {
 def test_an_answer_that_drips_is_over_at_the_deadline(
     endless: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "TOTAL_SECONDS", 0.7)
+    monkeypatch.setattr(client, "TOTAL_SECONDS", 1.5)
     began = time.monotonic()
     with listening(ENDLESS[endless]) as port:
         error = failure(f"http://127.0.0.1:{port}")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert (error.permanent, error.outcome_unknown) == (False, True)
     assert "in time" in str(error)
 
@@ -193,12 +193,12 @@ def test_an_answer_that_drips_is_over_at_the_deadline(
 def test_a_handshake_that_drips_is_over_at_the_deadline_and_nothing_was_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client, "TOTAL_SECONDS", 0.7)
+    monkeypatch.setattr(client, "TOTAL_SECONDS", 1.5)
     began = time.monotonic()
     # The beginning of a record of 16 kB that never comes to its end.
     with listening(lambda peer: drip(peer, b"\x16\x03\x03\x40\x00", b"\x02")) as port:
         error = failure(f"https://localhost:{port}")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert (error.permanent, error.outcome_unknown) == (False, False)
 
 
@@ -206,7 +206,7 @@ def test_a_peer_that_takes_nothing_is_over_at_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The order does not fit into the buffers between us, and nobody reads."""
-    monkeypatch.setattr(client, "TOTAL_SECONDS", 0.7)
+    monkeypatch.setattr(client, "TOTAL_SECONDS", 1.5)
     with listening(lambda peer: time.sleep(5)) as port:
         began = time.monotonic()
         with pytest.raises(client.HeskaError) as error:
