@@ -81,10 +81,27 @@ def test_what_is_echoed_or_cannot_be_read_gives_no_secret_away(submission, fake_
 
 
 def test_an_order_that_echoes_its_token(submission, fake_heska):
-    fake_heska.on("/labreports", (400, {"message": "Bearer jwt-1 is not welcome"}, {}))
+    fake_heska.on("/oauth/token", (200, {**TOKEN, "access_token": "a-long-token"}, {}))
+    fake_heska.on("/labreports", (400, {"message": "Bearer a-long-token is not welcome"}, {}))
     _, order = calls(submission)
     assert "not welcome" in everything(order)
-    assert "jwt-1" not in everything(order)
+    assert "a-long-token" not in everything(order)
+    submission.refresh_from_db()
+    # What staff read on the request's page, too.
+    assert submission.provider_words == "Bearer (hidden) is not welcome"
+
+
+def test_a_test_refused_with_a_secret_in_its_words(submission, fake_heska):
+    test = submission.request.tests.first()
+    said = {
+        "TestRequestId": test.test_request_id,
+        "Status": "Rejected",
+        "Message": "No such test for subscription-key-secret",
+    }
+    fake_heska.on("/labreports", (200, {"Status": "Accepted", "Tests": [said]}, {}))
+    calls(submission)
+    test.refresh_from_db()
+    assert test.refusal == "No such test for (hidden)"
 
 
 def test_a_secret_is_found_in_a_form_and_in_json():
