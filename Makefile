@@ -42,7 +42,7 @@ check:
 	@sh deploy/setup.sh dev
 	@exec sh deploy/check.sh
 
-UV = $(PY) -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11
+UV = $(PY) -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 --custom-compile-command "make lock"
 lock:
 	@sh deploy/setup.sh dev
 	$(UV) pyproject.toml -o requirements.txt
