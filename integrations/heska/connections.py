@@ -33,6 +33,9 @@ Application = get_application_model()
 # 128 characters: its hasher is quick because guessing such a secret is hopeless (hashers.py).
 SECRET_LENGTH = 128
 # No token, nothing refused: what was learnt of the pair before, or under other settings, is void.
+# Not read where they are not used: under a key that is lost they can't be, and whoever enters the
+# secret anew, or waits for that, must not fail of it.
+SECRETS = ("client_secret", "token")
 AS_NEW = {
     "token": "",
     "token_expires_at": None,
@@ -98,7 +101,7 @@ def checked(clinic: Clinic, client_id: str, client_secret: str) -> tuple[str, st
 def store(*, acting_user: User | None, clinic: Clinic, client_id: str, client_secret: str) -> None:
     """In the caller's transaction. A new pair: the token got with the old one is dropped, and held
     orders go again."""
-    Connection.objects.update_or_create(
+    Connection.objects.defer(*SECRETS).update_or_create(
         clinic=clinic,
         defaults={
             "client_id": client_id,
@@ -138,13 +141,12 @@ def stop(connection: Connection, error: HeskaError, settle: Callable[[], None]) 
 def hold_if_stopped(submission_id: int) -> bool:
     """True, and the order waits with the rest of its clinic's queue, where Heska has refused the
     clinic's set-up: nothing is sent. One statement where all is well."""
-    stopped = Connection.objects.filter(
-        clinic__submission=submission_id, refused_at__isnull=False
-    ).first()
+    unread = Connection.objects.defer(*SECRETS)
+    stopped = unread.filter(clinic__submission=submission_id, refused_at__isnull=False).first()
     if stopped is None:
         return False
     with transaction.atomic():
-        now = Connection.objects.select_for_update().select_related("clinic").get(pk=stopped.pk)
+        now = unread.select_for_update().select_related("clinic").get(pk=stopped.pk)
         if now.refused_at is None:
             return False
         _hold(now)
@@ -165,7 +167,7 @@ def resume(*, acting_user: User | None, clinic: Clinic) -> None:
     them stops the queue again. Raises NotAllowed."""
     roles.require(acting_user, clinic, "order")
     with transaction.atomic():
-        list(Connection.objects.select_for_update().filter(clinic=clinic))
+        list(Connection.objects.select_for_update().only("pk").filter(clinic=clinic))
         Connection.objects.filter(clinic=clinic).update(**AS_NEW)
         record("heska.resumed", clinic=clinic, acting_user=acting_user, source="system")
         submissions.release(clinic=clinic, vendor=VENDOR)
@@ -173,7 +175,7 @@ def resume(*, acting_user: User | None, clinic: Clinic) -> None:
 
 def look_again() -> None:
     """Release what was held with other settings than today's, such as another subscription key."""
-    held = Connection.objects.filter(clinic__submission__state=SubmissionState.HELD)
+    held = Connection.objects.defer(*SECRETS).filter(clinic__submission__state=SubmissionState.HELD)
     for connection in held.exclude(held_with=endpoint().digest()).distinct():
         resume(acting_user=None, clinic=connection.clinic)
 

@@ -426,6 +426,21 @@ def test_a_lost_encryption_key_is_said_and_the_page_still_opens(page, elm, heska
     assert "FIELD_ENCRYPTION_KEYS" in read(page, elm)
 
 
+def test_what_the_page_advises_after_a_lost_key_mends_it(page, elm, heska, settings):
+    enter(page, elm)
+    Connection.objects.update(refused_at=timezone.now(), refused_why="Refused.", held_with="x")
+    request = factories.make_request(factories.make_patient(elm))
+    settings.FIELD_ENCRYPTION_KEYS = ["Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE="]
+    submission = Submission.objects.get(request=request)
+    assert connections.hold_if_stopped(submission.pk)
+    connections.look_again()
+    answer = enter(page, elm)
+    assert answer.status_code < 400
+    assert "unreadable" not in codes(elm)
+    submission.refresh_from_db()
+    assert submission.state == "queued"
+
+
 def test_the_queue_and_its_oldest(page, elm, heska):
     enter(page, elm)
     request = factories.make_request(factories.make_patient(elm))
