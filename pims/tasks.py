@@ -3,20 +3,20 @@ from __future__ import annotations
 from celery import shared_task
 
 from integrations.heska import connections
-from labs.services import journal, submissions, turnaround, watch
+from labs.services import journal, sweeping, turnaround, watch
 
 
 @shared_task
 def wake_due() -> None:
     """Orders whose next attempt has come: the first ones are seconds apart."""
-    submissions.wake_due()
+    sweeping.wake_due()
 
 
 @shared_task
 def sweep() -> None:
     """Take up what is due: the broker may have lost any message, the rows never are."""
     try:
-        submissions.sweep()
+        sweeping.sweep()
     finally:
         journal.sweep()  # what came in does not wait for what goes out
 

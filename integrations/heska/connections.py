@@ -22,7 +22,7 @@ from labs import clock, roles
 from labs.errors import InvalidInput, NotAllowed
 from labs.ids import readable
 from labs.models import Clinic, Membership, Role, SubmissionState
-from labs.services import submissions
+from labs.services import outbox
 from labs.services.events import record
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def store(*, acting_user: User | None, clinic: Clinic, client_id: str, client_se
             **AS_NEW,
         },
     )
-    submissions.release(clinic=clinic, vendor=VENDOR)
+    outbox.release(clinic=clinic, vendor=VENDOR)
 
 
 def stop(connection: Connection, error: HeskaError, settle: Callable[[], None]) -> bool:
@@ -154,7 +154,7 @@ def hold_if_stopped(submission_id: int) -> bool:
 
 
 def _hold(connection: Connection) -> None:
-    submissions.hold(
+    outbox.hold(
         clinic=connection.clinic,
         vendor=VENDOR,
         error=connection.refused_why,
@@ -170,7 +170,7 @@ def resume(*, acting_user: User | None, clinic: Clinic) -> None:
         list(Connection.objects.select_for_update().only("pk").filter(clinic=clinic))
         Connection.objects.filter(clinic=clinic).update(**AS_NEW)
         record("heska.resumed", clinic=clinic, acting_user=acting_user, source="system")
-        submissions.release(clinic=clinic, vendor=VENDOR)
+        outbox.release(clinic=clinic, vendor=VENDOR)
 
 
 def look_again() -> None:

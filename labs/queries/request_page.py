@@ -216,7 +216,7 @@ def _notices(
 
 
 def _may_be_there(submission: Submission | None, tests: list[RequestedTest]) -> bool:
-    """As labs.services.submissions.may_be_there, over loaded rows."""
+    """As labs.services.outbox.may_be_there, over loaded rows."""
     if submission is None or (tests and all(t.state == TestState.REFUSED for t in tests)):
         return False
     return submission.may_have_arrived or submission.state == SubmissionState.SENDING

@@ -22,7 +22,7 @@ from labs.models import (
     UnmatchedResult,
     UnmatchedState,
 )
-from labs.services import emergency_codes, panels, states, submissions
+from labs.services import emergency_codes, outbox, panels, states
 from labs.services.events import record
 from labs.services.ordering import add_tests, create_request
 from labs.services.patients import require_animal
@@ -126,7 +126,7 @@ def unmatch(
         RequestedTest.objects.filter(reported_run__unmatched=unmatched).update(reported_run=None)
         tests = list(request.tests.filter(runs__unmatched=unmatched).distinct())
         unmatched.runs.update(request=None, requested_test=None, review_state=ReviewState.WAITING)
-        submissions.reinstate(request, [test for test in tests if not test.runs.exists()])
+        outbox.reinstate(request, [test for test in tests if not test.runs.exists()])
         decision.active = False
         decision.save(update_fields=["active"])
         _decide(
@@ -272,7 +272,7 @@ def _withdraw(runs: list[TestRun], request: LabRequest) -> None:
     tests = [run.requested_test for run in runs if run.requested_test is not None]
     if request.retrospective or not tests:
         return
-    taken_out = submissions.withdraw(request, tests)
+    taken_out = outbox.withdraw(request, tests)
     record(
         "request.withdrawn" if taken_out else "request.not_withdrawn",
         clinic=request.clinic,

@@ -26,7 +26,7 @@ from labs.models import (
     SubmissionState,
 )
 from labs.order import Codes
-from labs.services import codes, states, submissions
+from labs.services import codes, outbox, states, submissions
 from labs.services.events import record
 from labs.services.patients import require_animal
 
@@ -293,10 +293,10 @@ def cancel_request(*, acting_user: User | None, request: LabRequest, reason: str
             raise InvalidInput("Results have already come; this request can't be cancelled.")
         # Of an order that is being claimed at this moment one of us waits for the other. What is
         # under way is settled by its worker, which finds `cancelled_at`.
-        Submission.objects.filter(request=now, state__in=submissions.WAITING).update(
+        Submission.objects.filter(request=now, state__in=outbox.WAITING).update(
             state=SubmissionState.CANCELLED
         )
-        there = submissions.may_be_there(now)
+        there = outbox.may_be_there(now)
         now.cancelled_at = timezone.now()
         now.cancelled_reason = reason[:200]
         now.save(update_fields=["cancelled_at", "cancelled_reason"])

@@ -3,31 +3,24 @@ SQLite and PostgreSQL alike), and settled only by whoever still holds that claim
 
 from __future__ import annotations
 
-import logging
 import random
 import uuid
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import F
 from django.db.models.functions import Coalesce
 
-from labs import clock, roles, vendors
-from labs.errors import InvalidInput
+from labs import clock, vendors
 from labs.failpoints import failpoint
-from labs.models import Clinic, LabRequest, RequestedTest, Submission, SubmissionState, TestState
+from labs.models import LabRequest, RequestedTest, Submission, SubmissionState, TestState
 from labs.order import Order, OrderedTest, Receipt
 from labs.services import codes, states
 from labs.services.events import record
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
-
-log = logging.getLogger(__name__)
 
 # An attempt (token, order, one replay) ends by 50 s; the lease outlives the 90 s task limit.
 LEASE = timedelta(seconds=120)
@@ -42,18 +35,6 @@ LONGEST_JITTER = timedelta(minutes=5)
 # it has been asked more often than the schedule would.
 IMPORTUNED = timedelta(minutes=10)
 MAX_CRASHES = 5
-SWEEP_BATCH = 2000
-HOLD_BATCH = 500  # in one transaction: two seconds
-# A row that is due is woken again after this time: a worker may have it in its queue.
-WOKEN = timedelta(seconds=25)
-# Nothing of these is under way: a person or the schedule sends them next.
-WAITING = [
-    SubmissionState.QUEUED,
-    SubmissionState.UNKNOWN,
-    SubmissionState.HELD,
-    SubmissionState.REJECTED,
-    SubmissionState.NEEDS_ATTENTION,
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,190 +300,3 @@ def locked(request_id: int) -> LabRequest:
         .get(pk=request_id)
     )
     return found
-
-
-def resubmit(*, acting_user: User | None, submission: Submission) -> None:
-    """Send an order now that waits, for its next attempt or for a person, under the same id; its
-    schedule starts anew. One that waits for the set-up takes all that wait with it along.
-
-    Raises InvalidInput where it is not waiting or is being sent at this moment, NotAllowed.
-    """
-    roles.require(acting_user, submission.clinic, "order")
-    vendor = vendors.get(submission.vendor)
-    if Submission.objects.filter(pk=submission.pk, state=SubmissionState.HELD).exists():
-        vendor.resume(acting_user=acting_user, clinic=submission.clinic)
-        return
-    vendor.ask_anew(submission.clinic)
-    with transaction.atomic():
-        request = locked(submission.request_id)
-        if not _queue_again(submission, WAITING):
-            raise InvalidInput("This order is not waiting to be sent.")
-        record(
-            "submission.resubmitted",
-            clinic=submission.clinic,
-            acting_user=acting_user,
-            request=request,
-        )
-        states.refresh(request)
-        transaction.on_commit(lambda: vendor.wake(submission.pk))
-
-
-def _queue_again(submission: Submission, waiting: Iterable[str]) -> bool:
-    """With the request locked."""
-    now = clock.now()
-    return bool(
-        Submission.objects.filter(
-            pk=submission.pk, state__in=list(waiting), request__cancelled_at=None
-        ).update(
-            # An order that may have arrived is still one that may have arrived.
-            state=Case(
-                When(may_have_arrived=True, then=Value(SubmissionState.UNKNOWN)),
-                default=Value(SubmissionState.QUEUED),
-            ),
-            attempts=0,
-            crashes=0,
-            first_attempt_at=None,
-            not_before=now,
-            woken_at=now,
-        )
-    )
-
-
-def hold(*, clinic: Clinic, vendor: str, error: str, words: str = "") -> int:
-    """Stop a clinic's queue: what waits for its next attempt waits for `release` instead, and says
-    why. What is being sent at this moment will find out by itself. Returns how many. In the
-    caller's transaction, which excludes `release`."""
-    waiting = Submission.objects.filter(
-        clinic=clinic, vendor=vendor, state__in=[SubmissionState.QUEUED, SubmissionState.UNKNOWN]
-    )
-    held = 0
-    for submission in waiting.order_by("request")[:HOLD_BATCH]:
-        request = locked(submission.request_id)
-        changed = waiting.filter(pk=submission.pk).update(
-            state=SubmissionState.HELD, last_error=error, provider_words=words
-        )
-        if changed:
-            held += 1
-            record("submission.held", clinic=clinic, source=vendor, request=request, error=error)
-            states.refresh(request)
-    return held
-
-
-def release(*, clinic: Clinic, vendor: str) -> int:
-    """Let what `hold` and `settle_blocked` stopped go again, each with a schedule that starts anew.
-    Returns how many; of very many the sweep lets the rest go (`look_again`). In the caller's
-    transaction."""
-    held = Submission.objects.filter(clinic=clinic, vendor=vendor, state=SubmissionState.HELD)
-    released = []
-    for submission in held.order_by("request")[:HOLD_BATCH]:
-        request = locked(submission.request_id)
-        if _queue_again(submission, [SubmissionState.HELD]):
-            released.append(submission.pk)
-            record("submission.released", clinic=clinic, request=request)
-            states.refresh(request)
-    if released:
-        transaction.on_commit(lambda: vendors.get(vendor).wake_all(released))
-    return len(released)
-
-
-def withdraw(request: LabRequest, tests: Iterable[RequestedTest]) -> bool:
-    """Take tests that were run by hand out of an order that has not left; where none is left,
-    nothing is sent. False where it has left, or may have: then they are still to be removed at the
-    analyzer. The caller has the request locked.
-
-    Against a worker that claims it at this moment: both change the submission's row, so one of them
-    waits for the other's commit and then finds what it decided; and the order's body is made after
-    the claim.
-    """
-    waiting = Submission.objects.filter(request=request, state__in=WAITING, may_have_arrived=False)
-    if not waiting.update(not_before=F("not_before")):
-        return False
-    keys = [test.pk for test in tests]
-    RequestedTest.objects.filter(pk__in=keys).update(withdrawn=True)
-    left = request.tests.filter(withdrawn=False).exclude(state=TestState.REFUSED)
-    if not left.exists():
-        waiting.update(state=SubmissionState.CANCELLED, last_error="", provider_words="")
-    return True
-
-
-def reinstate(request: LabRequest, tests: Iterable[RequestedTest]) -> None:
-    """The match was taken back: what was withdrawn for it is ordered after all, if the order still
-    has not left. The caller has the request locked."""
-    keys = [test.pk for test in tests if test.withdrawn]
-    if not keys or request.cancelled_at is not None:
-        return
-    not_left = Submission.objects.filter(
-        request=request,
-        state__in=[*WAITING, SubmissionState.CANCELLED],
-        may_have_arrived=False,
-    )
-    if not not_left.update(not_before=F("not_before")):
-        return
-    RequestedTest.objects.filter(pk__in=keys).update(withdrawn=False)
-    submission = not_left.filter(state=SubmissionState.CANCELLED).first()
-    if submission is not None:
-        _queue_again(submission, [SubmissionState.CANCELLED])
-        vendor = vendors.get(submission.vendor)
-        transaction.on_commit(lambda: vendor.wake(submission.pk))
-
-
-def may_be_there(request: LabRequest) -> bool:
-    """Whether the laboratory has this order, or may have it: then cancelling here is not enough. Of
-    one whose every test it refused it has nothing."""
-    if request.tests.exists() and not request.tests.exclude(state=TestState.REFUSED).exists():
-        return False
-    return Submission.objects.filter(
-        Q(may_have_arrived=True) | Q(state=SubmissionState.SENDING), request=request
-    ).exists()
-
-
-def sweep(*, hurry: bool = False) -> int:
-    """Free expired leases and wake a worker for everything due; the broker may have lost any of it.
-    Returns how many were woken. An expired lease is an unknown outcome: the call may have got
-    through before the worker died. `hurry`: also what was woken a moment ago."""
-    for vendor in vendors.all_of_them():
-        try:
-            vendor.look_again()
-        except Exception:
-            # Such as one clinic's credentials under a key that is lost: the others' orders go on.
-            log.exception("Looking again at what %s stopped failed", vendor.name)
-    for submission in Submission.objects.lease_expired()[:SWEEP_BATCH]:
-        try:
-            settle_retry(
-                _claim_of_the_dead(submission),
-                error="The worker that was sending this order stopped.",
-                outcome_unknown=True,
-                crashed=True,
-            )
-        except Exception:
-            # One order that cannot be settled must not keep the others waiting.
-            log.exception("Freeing submission %s failed", submission.pk)
-    return wake_due(hurry=hurry)
-
-
-def wake_due(*, hurry: bool = False) -> int:
-    """Wake a worker for what is due, each at most once in WOKEN: workers may have it in their
-    queue, and a queue that grows faster than it is worked off never ends. Returns how many."""
-    now = clock.now()
-    rows = Submission.objects.due(now)
-    if not hurry:
-        rows = rows.filter(
-            Q(woken_at=None) | Q(woken_at__lt=F("not_before")) | Q(woken_at__lt=now - WOKEN)
-        )
-    due = list(rows.order_by("not_before").values_list("pk", "vendor")[:SWEEP_BATCH])
-    if not due:
-        return 0
-    Submission.objects.filter(pk__in=[pk for pk, _ in due]).update(woken_at=now)
-    for name in dict.fromkeys(name for _, name in due):
-        vendors.get(name).wake_all([pk for pk, vendor in due if vendor == name])
-    return len(due)
-
-
-def _claim_of_the_dead(submission: Submission) -> Claim:
-    claimed: datetime | None = submission.lease_until and submission.lease_until - LEASE
-    first = submission.first_attempt_at
-    return Claim(
-        submission=submission,
-        lease=submission.lease or uuid.UUID(int=0),
-        elapsed=claimed - first if claimed and first else timedelta(0),
-    )

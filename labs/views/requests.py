@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 from labs.errors import LabError
 from labs.models import LabRequest
 from labs.queries.request_page import head, heads, request_page
-from labs.services import ordering, review, submissions
+from labs.services import ordering, outbox, review
 from labs.views.access import StaffRequest, load, staff_required
 from labs.views.polling import unchanged
 
@@ -109,7 +109,7 @@ def cancel(request: StaffRequest, lab_report_id: str) -> HttpResponse:
 @staff_required
 def resubmit(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     def act(lab_request: LabRequest) -> str:
-        submissions.resubmit(acting_user=request.user, submission=lab_request.submission)
+        outbox.resubmit(acting_user=request.user, submission=lab_request.submission)
         return "The order is sent again, under the same id."
 
     return _act(request, lab_report_id, act)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from integrations.heska import services
 from integrations.heska.models import Connection
 from labs.models import LabEvent, Message, Patient, Submission
-from labs.services import ordering, submissions
+from labs.services import ordering, outbox, submissions, sweeping
 from tests.factories import make_clinic, make_owner, make_patient, make_request, make_staff
 from tests.heska import examples
 from tests.heska.conftest import TOKEN
@@ -206,7 +206,7 @@ def test_what_may_have_arrived_is_not_changed_by_a_correction_of_the_record(subm
     for name, state in [("A", "rejected"), ("B", "unknown"), ("C", "unknown"), ("D", "accepted")]:
         type(patient).objects.filter(pk=patient.pk).update(name=name)
         if submission.state == "rejected":
-            submissions.resubmit(acting_user=None, submission=submission)
+            outbox.resubmit(acting_user=None, submission=submission)
         assert deliver(submission) == state
         names.append(json.loads(fake_heska.to("/labreports")[-1].body)["Patient"]["Name"])
     assert names == ["A", "B", "B", "B"]
@@ -287,7 +287,7 @@ def test_retry_after_wins_over_the_schedule(submission, fake_heska):
 def test_resubmitting_starts_the_schedule_anew_under_the_same_id(submission, fake_heska):
     fake_heska.on("/labreports", (400, "no", {}), (200, b"", {}))
     assert deliver(submission) == "rejected"
-    submissions.resubmit(acting_user=None, submission=submission)
+    outbox.resubmit(acting_user=None, submission=submission)
     assert deliver(submission) == "accepted"
     assert submission.attempts == 1
     first, second = fake_heska.to("/labreports")
@@ -326,7 +326,7 @@ def test_cancelled_before_it_was_sent(submission, fake_heska):
 def test_a_worker_that_lost_its_lease_changes_nothing(submission, fake_heska):
     frozen = submissions.claim(submission.pk)
     Submission.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    submissions.sweep()
+    sweeping.sweep()
     submission.refresh_from_db()
     assert submission.state == "unknown"
     assert deliver(submission) == "accepted"

@@ -20,7 +20,7 @@ from integrations.heska import client, services
 from integrations.heska.connections import connect
 from integrations.heska.models import Connection
 from labs.models import LabRequest, Submission
-from labs.services import submissions
+from labs.services import outbox
 from tests.factories import make_clinic, make_patient, make_request
 from tests.simulator import Simulator, running
 
@@ -209,7 +209,7 @@ def test_a_storm_of_stale_tokens_stops_at_two_and_says_whom_to_ask(
     assert simulator.state()["faults"][0]["acted"] <= 3
     assert at_heska(simulator, placed) == 0
     simulator.mend()
-    submissions.resubmit(acting_user=None, submission=placed.submission)
+    outbox.resubmit(acting_user=None, submission=placed.submission)
     assert send(placed)["state"] == "accepted"
 
 
@@ -269,7 +269,7 @@ def test_a_redirect_takes_no_key_to_another_host(simulator: Simulator, placed: L
             to = f"http://127.0.0.1:{thief.server_port}/"
             simulator.simulate("fault", do="redirect", on=on, to=to, first=1)
             assert send(placed)["state"] == "needs_attention"
-            submissions.resubmit(acting_user=None, submission=placed.submission)
+            outbox.resubmit(acting_user=None, submission=placed.submission)
     finally:
         thief.shutdown()
         thief.server_close()

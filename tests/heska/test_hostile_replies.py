@@ -16,7 +16,7 @@ from integrations.heska import client, services
 from integrations.heska.client import Reply
 from integrations.heska.wire import outbound
 from labs.models import LabRequest, Message, RequestedTest, Submission
-from labs.services import submissions
+from labs.services import outbox
 from tests.factories import make_clinic, make_patient, make_request
 from tests.heska import examples
 
@@ -273,4 +273,4 @@ def test_a_crash_of_our_own_is_settled_and_counted(request_, monkeypatch):
     assert row.state == "needs_attention"
     assert "5 times" in row.last_error
     monkeypatch.undo()
-    submissions.resubmit(acting_user=None, submission=row)
+    outbox.resubmit(acting_user=None, submission=row)

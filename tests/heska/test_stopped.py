@@ -12,7 +12,7 @@ from integrations.heska.models import Connection
 from labs import vendors
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import LabEvent, LabRequest, Role, Submission
-from labs.services import ordering, submissions
+from labs.services import ordering, outbox, sweeping
 from tests.factories import make_clinic, make_patient, make_request, make_staff
 from tests.heska.conftest import TOKEN
 
@@ -75,7 +75,7 @@ def test_refused_credentials_hold_all_orders_of_the_clinic(elm, fake_heska, woke
     third = order(elm)
     assert deliver(third) == ("held", "needs_attention")
     assert third.submission.attempts == 0
-    assert submissions.sweep(hurry=True) == 0
+    assert sweeping.sweep(hurry=True) == 0
     assert len(fake_heska.calls) == 1
     assert Connection.objects.get().refused_at is not None
 
@@ -107,10 +107,10 @@ def test_a_persons_try_again_asks_once_more(elm, fake_heska):
     first, second = order(elm), order(elm)
     fake_heska.on("/oauth/token", REFUSED, REFUSED, (200, TOKEN, {}))
     deliver(first)
-    submissions.resubmit(acting_user=make_staff(clinic=elm), submission=second.submission)
+    outbox.resubmit(acting_user=make_staff(clinic=elm), submission=second.submission)
     assert look(first) == look(second) == ("queued", "queued")
     assert deliver(second)[0] == look(first)[0] == "held"
-    submissions.resubmit(acting_user=None, submission=first.submission)
+    outbox.resubmit(acting_user=None, submission=first.submission)
     assert deliver(first)[0] == deliver(second)[0] == "accepted"
     assert len(fake_heska.to("/oauth/token")) == 3
     with pytest.raises(NotAllowed):
@@ -155,7 +155,7 @@ def test_a_wrong_path_holds_the_order_and_not_the_clinic(elm, fake_heska):
     first, second = order(elm), order(elm)
     assert deliver(first) == ("held", "needs_attention")
     assert deliver(second) == ("accepted", "accepted")
-    submissions.resubmit(acting_user=None, submission=first.submission)
+    outbox.resubmit(acting_user=None, submission=first.submission)
     assert deliver(first) == ("accepted", "accepted")
 
 
@@ -164,9 +164,9 @@ def test_another_subscription_key_lets_them_go_by_themselves(elm, fake_heska, se
     request = order(elm)
     assert deliver(request)[0] == "held"
     assert "HESKA_SUBSCRIPTION_KEY" in request.submission.last_error
-    assert submissions.sweep(hurry=True) == 0  # with the same key nothing is tried
+    assert sweeping.sweep(hurry=True) == 0  # with the same key nothing is tried
     settings.HESKA_SUBSCRIPTION_KEY = "another"
-    assert submissions.sweep(hurry=True) == 1
+    assert sweeping.sweep(hurry=True) == 1
     assert deliver(request)[0] == "accepted"
 
 
@@ -181,7 +181,7 @@ def test_a_clinic_that_is_connected_later_sends_what_waited(connected, fake_hesk
 def test_of_very_many_the_rest_is_held_when_it_is_due_and_released_by_the_sweep(
     elm, fake_heska, monkeypatch
 ):
-    monkeypatch.setattr(submissions, "HOLD_BATCH", 2)
+    monkeypatch.setattr(outbox, "HOLD_BATCH", 2)
     orders = [order(elm) for _ in range(5)]
     fake_heska.on("/oauth/token", REFUSED, (200, TOKEN, {}))
     assert deliver(orders[0])[0] == "held"
@@ -191,7 +191,7 @@ def test_of_very_many_the_rest_is_held_when_it_is_due_and_released_by_the_sweep(
     reconnect(elm)
     for waiting in (3, 1, 0):
         assert [look(each)[0] for each in orders].count("held") == waiting
-        submissions.sweep()
+        sweeping.sweep()
     assert {deliver(each)[0] for each in orders} == {"accepted"}
 
 
@@ -199,7 +199,7 @@ def test_held_too_late_is_released_by_the_sweep(elm, fake_heska):
     """Settled as held after `connect` had released the others."""
     request = order(elm)
     Submission.objects.update(state="held")
-    assert submissions.sweep(hurry=True) == 1
+    assert sweeping.sweep(hurry=True) == 1
     assert deliver(request)[0] == "accepted"
 
 
@@ -263,6 +263,6 @@ def test_what_is_held_can_be_cancelled(elm, fake_heska):
     assert "nothing to remove" in said
     assert look(request) == ("cancelled", "cancelled")
     with pytest.raises(InvalidInput):
-        submissions.resubmit(acting_user=None, submission=request.submission)
+        outbox.resubmit(acting_user=None, submission=request.submission)
     reconnect(elm)
     assert look(request) == ("cancelled", "cancelled")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from labs.management import base
-from labs.services import journal, submissions
+from labs.services import journal, sweeping
 
 
 class Command(base.LabCommand):
@@ -13,7 +13,7 @@ class Command(base.LabCommand):
     )
 
     def run(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"woken": submissions.sweep(hurry=True), "refiled": journal.sweep()}
+        return {"woken": sweeping.sweep(hurry=True), "refiled": journal.sweep()}
 
     def text(self, answer: dict[str, Any]) -> str:
         return "{woken} orders are due, {refiled} stored messages were taken up.".format(**answer)

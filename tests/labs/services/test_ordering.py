@@ -14,7 +14,7 @@ from kombu.exceptions import ChannelError, OperationalError
 from labs import vendors
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import LabEvent, LabRequest, Panel, RequestedTest, Specimen, Submission
-from labs.services import ordering, submissions
+from labs.services import ordering, outbox, submissions, sweeping
 from tests.factories import (
     make_clinic,
     make_patient,
@@ -78,12 +78,12 @@ def test_with_the_broker_down_the_order_stands(monkeypatch, error):
     assert Submission.objects.get(request=request).state == "queued"
     woken = []
     monkeypatch.setattr(vendors.get("heska"), "wake_all", woken.extend, raising=False)
-    assert submissions.sweep() == 0  # a worker may still come for it
-    Submission.objects.update(woken_at=timezone.now() - submissions.WOKEN)
-    assert submissions.sweep() == 1
-    assert submissions.sweep() == 0
+    assert sweeping.sweep() == 0  # a worker may still come for it
+    Submission.objects.update(woken_at=timezone.now() - sweeping.WOKEN)
+    assert sweeping.sweep() == 1
+    assert sweeping.sweep() == 0
     assert woken == [request.submission.pk]
-    assert submissions.sweep(hurry=True) == 1
+    assert sweeping.sweep(hurry=True) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -145,7 +145,7 @@ def test_cancelling_twice_is_once():
     assert (request.state, request.cancelled_reason) == ("cancelled", "once")
     assert LabEvent.objects.filter(verb="request.cancelled").count() == 1
     with pytest.raises(InvalidInput):
-        submissions.resubmit(acting_user=None, submission=request.submission)
+        outbox.resubmit(acting_user=None, submission=request.submission)
 
 
 @pytest.mark.django_db
@@ -194,13 +194,13 @@ def test_an_order_that_kills_its_worker_is_not_sent_for_ever():
         Submission.objects.update(not_before=timezone.now())
         assert submissions.claim(submission.pk) is not None
         Submission.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-        submissions.sweep()
+        sweeping.sweep()
         submission.refresh_from_db()
         assert (submission.attempts, submission.crashes) == (attempt, attempt)
         assert submission.state == ("unknown" if attempt < 5 else "needs_attention")
     assert "failed 5 times" in submission.last_error
     # A person may try again; whether it arrived is still not known.
-    submissions.resubmit(acting_user=None, submission=submission)
+    outbox.resubmit(acting_user=None, submission=submission)
     submission.refresh_from_db()
     assert (submission.state, submission.crashes, submission.attempts) == ("unknown", 0, 0)
 
@@ -214,6 +214,6 @@ def test_what_is_due_again_is_woken_again_however_lately_it_was_woken(monkeypatc
     Submission.objects.update(
         woken_at=now - timedelta(seconds=6), not_before=now - timedelta(seconds=1)
     )
-    assert submissions.wake_due() == 1
-    assert submissions.wake_due() == 0
+    assert sweeping.wake_due() == 1
+    assert sweeping.wake_due() == 0
     assert woken == [submission.pk]

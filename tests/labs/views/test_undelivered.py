@@ -17,7 +17,7 @@ from django.utils import timezone
 from labs.models import Clinic, LabRequest, Message, Submission
 from labs.order import Receipt, TestOutcome
 from labs.report import Identity
-from labs.services import journal, matching, ordering, submissions
+from labs.services import journal, matching, ordering, outbox, submissions
 from tests import factories
 
 SignIn = Callable[[User], Client]
@@ -412,7 +412,7 @@ def test_after_15_minutes_the_worklist_says_so(
     assert BY_HAND in page
     # Counted where everybody looks, and found by the poll.
     assert re.search(r"Needs attention[^0-9]*1", re.sub(r"<[^>]+>", " ", page))
-    submissions.resubmit(acting_user=None, submission=request.submission)
+    outbox.resubmit(acting_user=None, submission=request.submission)
     assert lanes() == (True, False)
 
 
