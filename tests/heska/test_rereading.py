@@ -29,7 +29,7 @@ from labs.models import (
     Patient,
     UnmatchedResult,
 )
-from labs.services import journal, matching, rereading, review
+from labs.services import journal, matching, reread_plan, rereading, review
 from tests.factories import make_clinic, make_patient, make_request, make_staff
 from tests.heska import examples
 from tests.shell import lines, said
@@ -161,7 +161,7 @@ def picture(request: LabRequest) -> Any:
                 version.status,
                 version.report_version,
                 version.comments,
-                sorted(repr([getattr(row, name) for name in rereading.OF_ROW]) for row in rows),
+                sorted(repr([getattr(row, name) for name in reread_plan.OF_ROW]) for row in rows),
             )
         else:
             assert not rows.exists()
@@ -507,14 +507,14 @@ def test_two_that_apply_it_at_once_store_it_once(
         nothing_read_into_extra(patch)
 
     newer(both)
-    place = rereading._place
+    place = rereading.place_of
 
     def somebody_was_faster(*given: Any, **how: Any) -> Any:
-        monkeypatch.setattr(rereading, "_place", place)
+        monkeypatch.setattr(rereading, "place_of", place)
         assert rereading.apply(message.pk)[0] is not None
         return place(*given, **how)
 
-    monkeypatch.setattr(rereading, "_place", somebody_was_faster)
+    monkeypatch.setattr(rereading, "place_of", somebody_was_faster)
     assert rereading.apply(message.pk) == (None, True)
     assert LabResult.objects.count() == 2
     assert LabEvent.objects.filter(verb="result.reread").count() == 1
