@@ -39,6 +39,12 @@ class Stale(LabError):
     code = "stale"
 
 
+class SentBefore(InvalidInput):
+    """A form that ordered something already came again, and says something else by now."""
+
+    code = "sent_before"
+
+
 class NotReadable(LabError):
     """No result is found in a stored message as it is read today."""
 

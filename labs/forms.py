@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
@@ -41,6 +42,18 @@ class SignInForm(AuthenticationForm):
         ),
         "inactive": "This login is switched off. Ask your administrator.",
     }
+
+
+class FormKey(forms.Form):
+    """Tells one form that was shown from all others, so that one that is sent twice acts once."""
+
+    form_key = forms.UUIDField(required=False)
+
+    def key(self) -> UUID | None:
+        """None where it came with none, or with what is none."""
+        self.is_valid()
+        found: UUID | None = self.cleaned_data.get("form_key")
+        return found
 
 
 class RequestForm(forms.Form):

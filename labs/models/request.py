@@ -63,6 +63,8 @@ class LabRequest(models.Model):
         db_index=False,
     )
     link = models.CharField(max_length=8, choices=Link.choices, blank=True)
+    # Of the form that ordered it, so that one that is sent twice orders once; none for a command.
+    form_key = models.UUIDField(null=True, blank=True, editable=False)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     cancelled_reason = models.CharField(max_length=200, blank=True)
     reviewed_at = models.DateTimeField(null=True, blank=True)
@@ -78,6 +80,7 @@ class LabRequest(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["lab_report_id"], name="lab_report_id_once"),
             models.UniqueConstraint(fields=["result_key"], name="result_key_once"),
+            models.UniqueConstraint(fields=["clinic", "form_key"], name="request_form_once"),
         )
         indexes = (
             models.Index(fields=["clinic", "state", "-requested_at"], name="request_worklist"),

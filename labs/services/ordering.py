@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from labs import clock, roles, vendors
@@ -26,7 +28,7 @@ from labs.models import (
     SubmissionState,
 )
 from labs.order import Codes
-from labs.services import codes, outbox, states, submissions
+from labs.services import codes, order_forms, outbox, states, submissions
 from labs.services.events import record
 from labs.services.patients import require_animal
 
@@ -59,16 +61,20 @@ def place_request(
     beside: LabRequest | None = None,
     link: str = Link.ADD_ON,
     test: bool = False,
+    form_key: UUID | None = None,
 ) -> LabRequest:
     """Order panels for a patient: request, outbox row and audit in one transaction; a worker is
     woken after the commit, and where the broker is down the sweeper sends it.
 
     `beside`: an earlier request of this patient to which the new one is linked. It has its own id
     and its own results all the same: what was sent under the earlier id is never changed. `test`:
-    a test of the connection, for the patient that is no animal.
+    a test of the connection, for the patient that is no animal. `form_key`: of the form that was
+    filled in; sent twice, it gives the request that it made the first time. The unique index
+    decides, so that twenty at one moment order once.
 
     Raises InvalidInput for no panel, a deceased patient, a panel whose analyzer the clinic does not
-    have, a species without a code, or a request of somebody else to stand beside; NotAllowed.
+    have, a species without a code, or a request of somebody else to stand beside; SentBefore where
+    the form ordered something else before; NotAllowed.
     """
     clinic = patient.clinic
     roles.require(acting_user, clinic, "order")
@@ -83,17 +89,50 @@ def place_request(
     require_species(patient)
     if beside and beside.patient_id != patient.pk:
         raise InvalidInput(f"{beside} is not a request for {patient}.")
-    with transaction.atomic():
-        request = create_request(
+    fields: dict[str, Any] = {
+        "doctor": doctor,
+        "notes": notes,
+        "priority": priority,
+        "first": beside and (beside.first or beside),
+        "link": link if beside else "",
+    }
+    try:
+        return _place(
             acting_user=acting_user,
             patient=patient,
             panels=panels,
-            doctor=doctor,
-            notes=notes,
-            priority=priority,
             collection=collection,
-            first=beside and (beside.first or beside),
-            link=link if beside else "",
+            beside=beside,
+            form_key=form_key,
+            **fields,
+        )
+    except IntegrityError:
+        made = order_forms.made_before(
+            form_key,
+            acting_user=acting_user,
+            patient=patient,
+            panels=panels,
+            specimen=asdict(collection),
+            **fields,
+        )
+        if made is None:
+            raise
+        return made
+
+
+def _place(
+    *,
+    acting_user: User | None,
+    patient: Patient,
+    panels: Sequence[Panel],
+    beside: LabRequest | None,
+    link: str,
+    **fields: Any,
+) -> LabRequest:
+    clinic = patient.clinic
+    with transaction.atomic():
+        request = create_request(
+            acting_user=acting_user, patient=patient, panels=panels, link=link, **fields
         )
         vendor, at = vendors.default(), clock.now()
         submission = Submission.objects.create(
@@ -126,9 +165,11 @@ def place_request(
     return request
 
 
-def run_again(*, acting_user: User | None, request: LabRequest) -> LabRequest:
+def run_again(
+    *, acting_user: User | None, request: LabRequest, form_key: UUID | None = None
+) -> LabRequest:
     """The same tests for the same patient once more, as a request of its own beside this one. The
-    specimen is a new one, of which nothing is recorded yet.
+    specimen is a new one, of which nothing is recorded yet. `form_key` as for `place_request`.
 
     Raises InvalidInput as `place_request`, and where these tests are still waiting to be run, by
     this order or by a repeat of it; NotAllowed.
@@ -144,7 +185,7 @@ def run_again(*, acting_user: User | None, request: LabRequest) -> LabRequest:
     with transaction.atomic():
         # Of two at one moment the second one waits here, and then finds the first one's order.
         submissions.locked(request.first_id or request.pk)
-        waiting = _waiting_repeat(request, panels)
+        waiting = _waiting_repeat(request, panels, form_key)
         if waiting:
             raise InvalidInput(f"These tests are on order again already, as {waiting}.")
         return place_request(
@@ -156,14 +197,19 @@ def run_again(*, acting_user: User | None, request: LabRequest) -> LabRequest:
             priority=request.priority,
             beside=request,
             link=Link.RERUN,
+            form_key=form_key,
         )
 
 
-def _waiting_repeat(request: LabRequest, panels: Sequence[Panel]) -> LabRequest | None:
-    """A repeat of these tests that has no result yet: two people, or one with a shaky hand."""
+def _waiting_repeat(
+    request: LabRequest, panels: Sequence[Panel], form_key: UUID | None
+) -> LabRequest | None:
+    """A repeat of these tests that has no result yet, of another form than this: two people."""
     repeats = LabRequest.objects.filter(
         first=request.first_id or request.pk, link=Link.RERUN, tests__panel__in=panels
     )
+    if form_key is not None:
+        repeats = repeats.filter(Q(form_key=None) | ~Q(form_key=form_key))
     states = [RequestState.QUEUED, RequestState.SENT, RequestState.ACCEPTED]
     found: LabRequest | None = repeats.filter(state__in=states).distinct().first()
     return found
@@ -181,6 +227,7 @@ def create_request(
     retrospective: bool = False,
     first: LabRequest | None = None,
     link: str = "",
+    form_key: UUID | None = None,
 ) -> LabRequest:
     """The rows of a request alone, in the caller's transaction: also what a match makes afterwards
     for a result that nobody had requested."""
@@ -195,6 +242,7 @@ def create_request(
         retrospective=retrospective,
         first=first,
         link=link,
+        form_key=form_key,
     )
     specimens = {
         type_: Specimen.objects.create(

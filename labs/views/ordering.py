@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from labs.errors import LabError
-from labs.forms import RequestForm
+from labs.errors import LabError, SentBefore
+from labs.forms import FormKey, RequestForm
 from labs.models import LabRequest, Patient
 from labs.queries import ordering as queries
 from labs.queries.codes import sent_as
@@ -40,17 +40,26 @@ def new(request: StaffRequest) -> HttpResponse:
         beside=beside,
         initial={"panels": request.GET.getlist("panels")},
     )
+    form_key = FormKey(request.POST).key() or uuid4()
     if request.method == "POST" and form.is_valid():
         try:
             placed = ordering.place_request(
-                acting_user=request.user, patient=patient, beside=beside, **form.order()
+                acting_user=request.user,
+                patient=patient,
+                beside=beside,
+                form_key=form_key,
+                **form.order(),
             )
+        except SentBefore as error:
+            form.add_error(None, error.message)
+            form_key = uuid4()  # pressed once more, it is meant
         except LabError as error:
             form.add_error(None, error.message)
         else:
             return redirect("labs:request", lab_report_id=placed.lab_report_id)
     context = {
         "form": form,
+        "form_key": form_key,
         "patient": patient,
         "tiles": tiles,
         "sent": sent_as(patient),

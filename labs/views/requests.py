@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import uuid4
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -10,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import LabError
+from labs.forms import FormKey
 from labs.models import LabRequest
 from labs.queries.request_page import head, heads, request_page
 from labs.services import ordering, outbox, review
@@ -41,6 +43,7 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
         # the person had read is the version that the page was loaded with.
         "seen": seen,
         "moved_on": seen != lab_request.version,
+        "form_key": uuid4(),
     }
     template = "labs/request_live.html" if request.htmx else "labs/request.html"
     return render(request, template, context)
@@ -84,7 +87,9 @@ def again(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     """The same tests once more; leads to the new request."""
     lab_request = _load(request, lab_report_id)
     try:
-        made = ordering.run_again(acting_user=request.user, request=lab_request)
+        made = ordering.run_again(
+            acting_user=request.user, request=lab_request, form_key=FormKey(request.POST).key()
+        )
     except LabError as error:
         messages.error(request, error.message)
         return redirect("labs:request", lab_report_id=lab_report_id)
