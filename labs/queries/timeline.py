@@ -183,6 +183,11 @@ def _sending(request: LabRequest, events: list[Event], now: datetime) -> list[St
             Step(word="Not sent", state="warn", detail=why),
             Step(word="Accepted", state="todo"),
         ]
+    if submission.state == SubmissionState.REJECTED and submission.may_have_arrived:
+        return [
+            Step(word="Sent", state="done", at=submission.first_attempt_at),
+            Step(word="Refused", state="warn", detail="may be at the analyzer all the same"),
+        ]
     if submission.state == SubmissionState.REJECTED and could_not_be_made(events):
         return [
             Step(word="Not sent", state="warn", detail="it holds what has no code there"),

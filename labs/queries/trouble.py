@@ -51,7 +51,8 @@ RESUBMIT: dict[str, str] = {
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
     """Our sentence, the laboratory's `words`, and what is `next`. What mends it: `resubmit`, the
-    words on the button that sends the order; `offers`, links by name (record, codes, set_up,
+    words on the button that sends the order, with `not_there` where they say that somebody has
+    looked at the analyzer; `offers`, links by name (record, codes, set_up,
     unmatched); `orphan`, a result to decide on; `message`, one to be read; `again`, the codes of
     panels to order once more."""
 
@@ -59,6 +60,7 @@ class Trouble:
     next: str
     words: str = ""
     resubmit: str = ""
+    not_there: bool = False
     offers: frozenset[str] = frozenset()
     orphan: UnmatchedResult | None = None
     message: Message | None = None
@@ -140,7 +142,11 @@ def _undelivered(request: LabRequest, events: list[Event], now: datetime) -> Ite
     sentence = submission.last_error or silent
     if late:
         sentence = f"Not delivered for {duration(late)}: {sentence}"
-    if could_not_be_made(events):
+    doubtful = submission.state == SubmissionState.REJECTED and submission.may_have_arrived
+    if doubtful:
+        sentence = f"{sentence} But it may have arrived before that."
+        next_, offers = DOUBTFUL, {"record", "codes", "unmatched"}
+    elif could_not_be_made(events):
         next_, offers = UNSENDABLE, {"record", "codes"}
     else:
         next_, offers = _next(submission, now)
@@ -148,11 +154,21 @@ def _undelivered(request: LabRequest, events: list[Event], now: datetime) -> Ite
         sentence=sentence,
         words=submission.provider_words,
         next=next_,
-        resubmit=RESUBMIT.get(str(submission.state), ""),
+        resubmit=NOT_THERE if doubtful else RESUBMIT.get(str(submission.state), ""),
+        not_there=doubtful,
         offers=frozenset(offers),
     )
 
 
+NOT_THERE = "It is not at the analyzer: send it corrected"
+DOUBTFUL = (
+    "No answer came to an earlier attempt, so the laboratory may have the order as it was then. "
+    "Look at the analyzer. If the order is there, leave it: run the tests, and the results come "
+    "here by themselves. If it is not there, correct what the laboratory names, on the patient's "
+    "record or, as an administrator, under “Codes”, and then send it with the button. It goes "
+    "under the same id; should the laboratory have it after all, it counts as it was sent first. "
+    "Nothing more is tried until somebody acts."
+)
 UNSENDABLE = (
     "Nothing was sent, and nothing more is tried until somebody acts. Correct the patient's "
     "record, or have an administrator enter a code under “Codes”; then press “Send again”. "

@@ -37,6 +37,7 @@ BY_HAND_IF_NOT_THERE = (
     "If it can't wait, look whether the analyzer has the order; if not, run the tests by hand and "
     "match the result when it comes."
 )
+MAY_BE_THERE = "It may be at the analyzer from an earlier attempt: look there first."
 STOPPED = {
     "held": ("result held", "a result came and contradicts the order: somebody says whose it is"),
     "unread": ("result not read", "what came could not be read: an administrator looks at it"),
@@ -243,6 +244,8 @@ def next_step(request: LabRequest, now: datetime, known: Turnarounds, *, stopped
             if refused:
                 return f"The laboratory refused: {refused[0].refusal or 'no reason given'}"
             if submission and submission.last_error:
+                if submission.state == SubmissionState.REJECTED and submission.may_have_arrived:
+                    return f"{submission.last_error} {MAY_BE_THERE}"
                 said = textwrap.shorten(submission.provider_words, WORDS_SHOWN, placeholder=" …")
                 return f"{submission.last_error} “{said}”" if said else submission.last_error
             return "Open it to see what to do."
@@ -367,6 +370,8 @@ def event_detail(event: LabEvent) -> str:
     data: dict[str, Any] = event.data or {}
     if event.verb.startswith("submission.") and data.get("error"):
         return f"Attempt {data.get('attempt')}: {data['error']}"
+    if event.verb == "submission.resubmitted" and data.get("not_there"):
+        return "having looked at the analyzer, that it is not there"
     if event.verb == "request.placed":
         tests = ", ".join(data.get("tests", []))
         return f"{tests}; {LINKED[data['link']]} {data['beside']}" if "link" in data else tests

@@ -30,11 +30,16 @@ WAITING = [
 ]
 
 
-def resubmit(*, acting_user: User | None, submission: Submission) -> None:
+def resubmit(*, acting_user: User | None, submission: Submission, not_there: bool = False) -> None:
     """Send an order now that waits, for its next attempt or for a person, under the same id; its
     schedule starts anew. One that waits for the set-up takes all that wait with it along.
 
-    Raises InvalidInput where it is not waiting or is being sent at this moment, NotAllowed.
+    What was refused is sent as the records are now. Where an earlier attempt may have arrived, that
+    would be another order under an id that the laboratory may have: only for a person who has
+    looked, and says that it is `not_there`. The id stays the same all the same, because people err.
+
+    Raises InvalidInput where it is not waiting or is being sent at this moment, or where nobody
+    has looked; NotAllowed.
     """
     roles.require(acting_user, submission.clinic, "order")
     vendor = vendors.get(submission.vendor)
@@ -44,25 +49,36 @@ def resubmit(*, acting_user: User | None, submission: Submission) -> None:
     vendor.ask_anew(submission.clinic)
     with transaction.atomic():
         request = locked(submission.request_id)
-        if not _queue_again(submission, WAITING):
+        doubtful = Submission.objects.filter(
+            pk=submission.pk, state=SubmissionState.REJECTED, may_have_arrived=True
+        )
+        if not_there:
+            doubtful.update(sent_body="")
+        elif doubtful.exists():
+            raise InvalidInput(
+                "The laboratory may have this order from an earlier attempt. Look at the analyzer "
+                "first; if it is not there, say so with the button."
+            )
+        if not _queue_again(request, submission, WAITING):
             raise InvalidInput("This order is not waiting to be sent.")
         record(
             "submission.resubmitted",
             clinic=submission.clinic,
             acting_user=acting_user,
             request=request,
+            **({"not_there": True} if not_there else {}),
         )
         states.refresh(request)
         transaction.on_commit(lambda: vendor.wake(submission.pk))
 
 
-def _queue_again(submission: Submission, waiting: Iterable[str]) -> bool:
-    """With the request locked."""
+def _queue_again(request: LabRequest, submission: Submission, waiting: Iterable[str]) -> bool:
+    """`request` as it was read when the caller locked it: then nobody is cancelling it."""
+    if request.cancelled_at is not None:
+        return False
     now = clock.now()
     return bool(
-        Submission.objects.filter(
-            pk=submission.pk, state__in=list(waiting), request__cancelled_at=None
-        ).update(
+        Submission.objects.filter(pk=submission.pk, state__in=list(waiting)).update(
             # An order that may have arrived is still one that may have arrived.
             state=Case(
                 When(may_have_arrived=True, then=Value(SubmissionState.UNKNOWN)),
@@ -105,7 +121,7 @@ def release(*, clinic: Clinic, vendor: str) -> int:
     released = []
     for submission in held.order_by("request")[:HOLD_BATCH]:
         request = locked(submission.request_id)
-        if _queue_again(submission, [SubmissionState.HELD]):
+        if _queue_again(request, submission, [SubmissionState.HELD]):
             released.append(submission.pk)
             record("submission.released", clinic=clinic, request=request)
             states.refresh(request)
@@ -150,7 +166,7 @@ def reinstate(request: LabRequest, tests: Iterable[RequestedTest]) -> None:
     RequestedTest.objects.filter(pk__in=keys).update(withdrawn=False)
     submission = not_left.filter(state=SubmissionState.CANCELLED).first()
     if submission is not None:
-        _queue_again(submission, [SubmissionState.CANCELLED])
+        _queue_again(request, submission, [SubmissionState.CANCELLED])
         vendor = vendors.get(submission.vendor)
         transaction.on_commit(lambda: vendor.wake(submission.pk))
 

@@ -81,11 +81,15 @@ def about_to_send(claim: Claim, body: str) -> bool:
     What may have arrived is sent again as it was (`Submission.sent_body`); a laboratory that gets
     another body under the same id has two orders, or refuses the second.
     """
-    held = Submission.objects.filter(
-        pk=claim.submission.pk, state=SubmissionState.SENDING, lease=claim.lease
-    )
-    if held.filter(request__cancelled_at=None).update(sent_body=body):
-        return True
+    with transaction.atomic():
+        # Under the request's lock: who is cancelling at this moment is waited for, and seen. An
+        # UPDATE that asks the request's row itself sees it as it was when it began to wait.
+        request = locked(claim.submission.request_id)
+        held = Submission.objects.filter(
+            pk=claim.submission.pk, state=SubmissionState.SENDING, lease=claim.lease
+        )
+        if request.cancelled_at is None and held.update(sent_body=body):
+            return True
     _settle(claim, SubmissionState.CANCELLED)
     return False
 
@@ -160,27 +164,29 @@ def settle_accepted(claim: Claim, receipt: Receipt) -> bool:
 
 
 def settle_rejected(claim: Claim, *, error: str, words: str = "") -> bool:
-    """The laboratory refuses the order as it stands; sending it again would change nothing. It does
-    not have it, so that a corrected one may follow under the same id."""
+    """The laboratory refuses the order as it stands; sending it again would change nothing. Of this
+    attempt it has nothing: a corrected order may follow under the same id. Of an earlier one it may
+    have what that one said; then a person looks at the analyzer first (`outbox.resubmit`)."""
     return _settle(
-        claim,
-        SubmissionState.REJECTED,
-        error=error,
-        words=words,
-        change={"may_have_arrived": False, "sent_body": ""},
+        claim, SubmissionState.REJECTED, error=error, words=words, change=_as_before(claim)
     )
 
 
 def settle_unsendable(claim: Claim, *, error: str) -> bool:
     """As `settle_rejected`, but nobody was asked: the order holds what the laboratory has no word
-    for, and never left."""
+    for, and did not leave."""
     return _settle(
         claim,
         SubmissionState.REJECTED,
         error=error,
-        change={"may_have_arrived": False, "sent_body": ""},
+        change=_as_before(claim),
         verb="submission.unsendable",
     )
+
+
+def _as_before(claim: Claim) -> dict[str, Any]:
+    """This attempt surely did not arrive: what may have arrived before it still may have."""
+    return {} if claim.submission.may_have_arrived else {"sent_body": ""}
 
 
 def settle_blocked(claim: Claim, *, error: str, words: str = "") -> bool:

@@ -10,10 +10,11 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from labs.errors import LabError
+from labs.errors import InvalidInput, LabError
 from labs.forms import FormKey
 from labs.models import LabRequest
 from labs.queries.request_page import head, heads, request_page
+from labs.queries.words import submission_of
 from labs.services import ordering, outbox, review
 from labs.views.access import StaffRequest, load, staff_required
 from labs.views.polling import unchanged
@@ -114,7 +115,13 @@ def cancel(request: StaffRequest, lab_report_id: str) -> HttpResponse:
 @staff_required
 def resubmit(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     def act(lab_request: LabRequest) -> str:
-        outbox.resubmit(acting_user=request.user, submission=lab_request.submission)
+        if (submission := submission_of(lab_request)) is None:
+            raise InvalidInput("Nothing was ever sent here: the tests were run without a request.")
+        outbox.resubmit(
+            acting_user=request.user,
+            submission=submission,
+            not_there=request.POST.get("not_there") == "1",
+        )
         return "The order is sent again, under the same id."
 
     return _act(request, lab_report_id, act)
@@ -142,4 +149,5 @@ def _load(request: StaffRequest, lab_report_id: str) -> LabRequest:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else -1
+    """-1 for what is none. Python refuses to read more than 4300 digits, and no id has 18."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else -1

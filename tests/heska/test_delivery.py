@@ -214,6 +214,24 @@ def test_what_may_have_arrived_is_not_changed_by_a_correction_of_the_record(subm
     assert submission.sent_body == ""
 
 
+def test_refused_after_silence_the_corrected_order_goes_under_the_same_id(submission, fake_heska):
+    """Only when somebody has looked that the first is not there; and again as it was from then on,
+    if that gets no answer either."""
+    patient = submission.request.patient
+    fake_heska.on("/labreports", (500, b"", {}), (422, "No", {}), (500, b"", {}), (409, b"", {}))
+    names = []
+    for name, state in [("A", "unknown"), ("B", "rejected"), ("C", "unknown"), ("D", "accepted")]:
+        type(patient).objects.filter(pk=patient.pk).update(name=name)
+        if submission.state == "rejected":
+            assert submission.may_have_arrived
+            outbox.resubmit(acting_user=None, submission=submission, not_there=True)
+        assert deliver(submission) == state
+        names.append(json.loads(fake_heska.to("/labreports")[-1].body)["Patient"]["Name"])
+    assert names == ["A", "A", "C", "C"]
+    calls = fake_heska.to("/labreports")
+    assert {call.headers["Idempotency-Key"] for call in calls} == {submission.request.lab_report_id}
+
+
 def test_a_failed_token_call_is_no_unknown_outcome(submission, fake_heska):
     fake_heska.on("/oauth/token", BUSY)
     assert deliver(submission) == "queued"

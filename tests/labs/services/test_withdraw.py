@@ -7,12 +7,13 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
+from labs.errors import InvalidInput
 from labs.models import LabEvent, LabRequest, RequestedTest, Submission
 from labs.report import Identity
-from labs.services import matching, ordering, submissions
+from labs.services import matching, ordering, outbox, submissions
 from tests.factories import (
     accept,
     make_patient,
@@ -283,13 +284,133 @@ def test_what_may_have_arrived_is_sent_again_as_it_was(patient):
     submissions.settle_retry(claim, error="No answer.", outcome_unknown=True)
     row = Submission.objects.get()
     assert (row.may_have_arrived, row.sent_body) == (True, "first")
-    Submission.objects.update(not_before=timezone.now())
+
+
+def refused_after_silence(request: LabRequest, settle: Any) -> Submission:
+    """The first attempt has no answer, the second one is refused."""
+    for settled in (
+        lambda claim: submissions.settle_retry(claim, error="No answer.", outcome_unknown=True),
+        settle,
+    ):
+        Submission.objects.update(not_before=timezone.now())
+        claim = submissions.claim(request.submission.pk)
+        assert claim is not None
+        submissions.about_to_send(claim, "first")
+        settled(claim)
+    return Submission.objects.get(request=request)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("settle", [submissions.settle_rejected, submissions.settle_unsendable])
+def test_a_refusal_says_nothing_of_an_earlier_attempt(patient, settle):
+    """A laboratory that took the first one and now refuses the second still has the first."""
+    request = placed(patient)
+    row = refused_after_silence(request, lambda claim: settle(claim, error="Refused."))
+    assert (row.state, row.may_have_arrived, row.sent_body) == ("rejected", True, "first")
+    run_by_hand(request)
+    assert verbs(request) == ["request.not_withdrawn"]
+
+
+@pytest.mark.django_db
+def test_refused_after_silence_and_cancelled_it_is_to_be_removed_at_the_analyzer(patient):
+    request = placed(patient)
+    refused_after_silence(request, lambda claim: submissions.settle_rejected(claim, error="No."))
+    said = ordering.cancel_request(acting_user=None, request=request, reason="wrong animal")
+    assert "remove it at the analyzer" in said
+
+
+@pytest.mark.django_db
+def test_refused_alone_the_corrected_order_follows_under_the_same_id(patient):
+    request = placed(patient)
     claim = submissions.claim(request.submission.pk)
     assert claim is not None
-    # Refused, it is surely not there: a corrected order may follow.
+    submissions.about_to_send(claim, "first")
     submissions.settle_rejected(claim, error="Refused.")
-    row.refresh_from_db()
+    row = Submission.objects.get()
     assert (row.may_have_arrived, row.sent_body) == (False, "")
+    outbox.resubmit(acting_user=None, submission=row)
+    row.refresh_from_db()
+    assert (row.state, row.sent_body) == ("queued", "")
+
+
+@pytest.mark.django_db
+def test_refused_after_silence_a_corrected_order_needs_somebody_who_has_looked(patient):
+    request = placed(patient)
+    row = refused_after_silence(
+        request, lambda claim: submissions.settle_rejected(claim, error="No.")
+    )
+    with pytest.raises(InvalidInput, match="Look at the analyzer first"):
+        outbox.resubmit(acting_user=None, submission=row)
+    assert submissions.claim(row.pk) is None
+    outbox.resubmit(acting_user=None, submission=row, not_there=True)
+    row.refresh_from_db()
+    # It may be there all the same: people err.
+    assert (row.state, row.may_have_arrived, row.sent_body) == ("unknown", True, "")
+    assert LabEvent.objects.get(verb="submission.resubmitted").data["not_there"] is True
+
+
+@pytest.mark.django_db
+def test_of_an_order_that_was_not_refused_nobody_says_that_it_is_not_there(patient):
+    """What is sent again by itself is sent as it was, whatever a form says."""
+    request = placed(patient)
+    claim = submissions.claim(request.submission.pk)
+    assert claim is not None
+    submissions.about_to_send(claim, "first")
+    submissions.settle_retry(claim, error="No answer.", outcome_unknown=True)
+    row = Submission.objects.get()
+    outbox.resubmit(acting_user=None, submission=row, not_there=True)
+    row.refresh_from_db()
+    assert (row.state, row.sent_body) == ("unknown", "first")
+
+
+@pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="SQLite has one writer at a time, whatever is locked"
+)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", ["call", "resubmit", "release"])
+def test_who_is_cancelling_at_this_moment_is_waited_for(patient, what):
+    """The cancelling has changed its rows and has not committed: whoever goes by the rows as they
+    were sends an order of which a person was told that it is cancelled."""
+    request = placed(patient)
+    claim = submissions.claim(request.submission.pk)
+    assert claim is not None
+    if what == "resubmit":
+        submissions.settle_rejected(claim, error="Refused.")
+    elif what == "release":
+        submissions.settle_blocked(claim, error="Refused.")
+    changed, done = threading.Event(), threading.Event()
+    told: list[Any] = []
+
+    def cancel() -> None:
+        try:
+            with transaction.atomic():
+                ordering.cancel_request(acting_user=None, request=request, reason="")
+                changed.set()
+                told.append(done.wait(1))
+        finally:
+            connections.close_all()
+
+    def act() -> Any:
+        row = Submission.objects.get()
+        if what == "call":
+            return submissions.about_to_send(claim, "{}")
+        if what == "release":
+            with transaction.atomic():
+                return outbox.release(clinic=request.clinic, vendor=row.vendor)
+        with pytest.raises(InvalidInput):
+            outbox.resubmit(acting_user=None, submission=row)
+        return None
+
+    person = threading.Thread(target=cancel)
+    person.start()
+    assert changed.wait(10)
+    try:
+        assert not act()
+    finally:
+        done.set()
+        person.join()
+    assert told == [False]  # it was waited for
+    assert look(request)[:2] == ("cancelled", "cancelled")
 
 
 @pytest.mark.django_db

@@ -131,6 +131,12 @@ def cannot_be_made(request: LabRequest) -> None:
     submissions.settle_unsendable(claimed(request), error="There is no code for the species.")
 
 
+def refused_after_silence(request: LabRequest) -> None:
+    silent(request)
+    Submission.objects.update(not_before=timezone.now())
+    refused(request)
+
+
 def silent_and_given_up(request: LabRequest) -> None:
     silent(request)
     later(request, 26)
@@ -225,6 +231,18 @@ BROKEN = [
             "Sent",
         ],
         "Send again",
+    ),
+    (
+        refused_after_silence,
+        [
+            "Heska refused the order. But it may have arrived before that.",
+            "Invalid BreedId 370",
+            "Look at the analyzer. If the order is there, leave it",
+            "If it is not there, correct what the laboratory names",
+            "may be at the analyzer all the same",
+            "It is not at the analyzer: send it corrected",
+        ],
+        "",
     ),
     (
         cannot_be_made,
@@ -373,6 +391,43 @@ def test_what_it_offers_works(
     submissions.settle_accepted(claimed(request), Receipt())
     request.refresh_from_db()
     assert request.state == "accepted"
+
+
+def test_refused_after_silence_it_is_sent_corrected_by_who_has_looked(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    request = placed(clinic)
+    refused_after_silence(request)
+    client = signed_in(alice)
+    assert "It is cancelled here only: remove it at the analyzer too." in text(client, request)
+    worklist = html.unescape(client.get(reverse("labs:worklist")).content.decode())
+    assert "It may be at the analyzer from an earlier attempt" in worklist
+    address = reverse("labs:resubmit", args=[request.lab_report_id])
+    told = client.post(address, follow=True).content.decode()  # a page from before the refusal
+    assert "Look at the analyzer first" in told
+    assert Submission.objects.get().state == "rejected"
+    form = re.search(rf'<form method="post" action="{address}".*?</form>', told, flags=re.DOTALL)
+    assert form
+    fields = dict(re.findall(r'name="(not_there)" value="(\d)"', form[0]))
+    client.post(address, fields)
+    row = Submission.objects.get()
+    assert (row.state, row.may_have_arrived) == ("unknown", True)
+    assert "having looked at the analyzer, that it is not there" in text(client, request)
+
+
+def test_what_was_run_without_a_request_is_not_sent(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    orphan = factories.make_unmatched(clinic)
+    request = matching.match(
+        acting_user=None,
+        unmatched=orphan,
+        patient=factories.make_patient(clinic),
+        expected_version=orphan.version,
+    )
+    address = reverse("labs:resubmit", args=[request.lab_report_id])
+    answer = signed_in(alice).post(address, follow=True)
+    assert "Nothing was ever sent here" in html.unescape(answer.content.decode())
 
 
 def test_while_it_is_being_sent_nothing_is_offered(
