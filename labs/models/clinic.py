@@ -39,6 +39,16 @@ class Clinic(models.Model):
         default=4, help_text="Open hours without a result, while orders are out, that are too many"
     )
 
+    # A mail to the clinic's administrators about what waits in the unmatched queue.
+    digest_at = models.TimeField(
+        default=time(7),
+        null=True,
+        blank=True,
+        verbose_name="daily digest",
+        help_text="By the clinic's own clock; empty: no digest",
+    )
+    digest_on = models.DateField(null=True, editable=False, help_text="The day of the last one")
+
     objects = ClinicsQuerySet.as_manager()
 
     class Meta:

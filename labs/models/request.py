@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from labs import ids
+from labs.models.indexes import filled
 from labs.querysets import RequestQuerySet
 
 
@@ -37,6 +38,11 @@ class LabRequest(models.Model):
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, db_index=False)
     patient = models.ForeignKey("labs.Patient", on_delete=models.PROTECT, db_index=False)
+    # Where it was moved to another patient after it had left: the one that the laboratory, and so
+    # the analyzer, still has it under.
+    sent_for = models.ForeignKey(
+        "labs.Patient", on_delete=models.PROTECT, null=True, db_index=False, related_name="+"
+    )
     lab_report_id = models.CharField(max_length=20, default=ids.lab_report_id)
     result_key = models.CharField(max_length=64, default=ids.result_key)
     state = models.CharField(
@@ -88,6 +94,7 @@ class LabRequest(models.Model):
             models.Index(
                 fields=["first"], condition=models.Q(first__isnull=False), name="request_group"
             ),
+            filled("request", "sent_for"),
             # "Has anything changed?", asked by every open worklist every few seconds.
             models.Index(fields=["clinic", "-updated_at"], name="request_changes"),
         )

@@ -61,6 +61,10 @@ class UnmatchedResult(models.Model):
         related_name="results",
         db_index=False,
     )
+    # The one that it was taken out of, because that held two animals: the first of the group.
+    split_from = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="parts", db_index=False
+    )
     held_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
@@ -78,6 +82,7 @@ class UnmatchedResult(models.Model):
             models.Index(fields=["clinic", "external_id"], name="unmatched_external"),
             models.Index(fields=["clinic", "message_id"], name="unmatched_message"),
             filled("unmatched", "emergency"),
+            filled("unmatched", "split_from"),
         )
 
     def __str__(self) -> str:
@@ -96,6 +101,7 @@ class MatchDecision(models.Model):
         HOLD = "hold", "Held"
         DISMISS = "dismiss", "Dismissed"
         REOPEN = "reopen", "Opened again"
+        SPLIT = "split", "Split"
 
     unmatched = models.ForeignKey(
         UnmatchedResult, on_delete=models.PROTECT, related_name="decisions"

@@ -8,6 +8,7 @@ from typing import Any
 
 from labs.models import LabEvent, LabRequest, Patient, UnmatchedResult
 from labs.queries.words import event_detail, event_what, event_who
+from labs.services.viewing import PRINTED, VIEWED
 
 SHOWN = 100
 
@@ -36,8 +37,10 @@ def of_unmatched(unmatched: UnmatchedResult) -> list[Event]:
 
 
 def _events(**lookup: Any) -> list[Event]:
-    """One statement; the newest hundred."""
+    """One statement; the newest hundred. Who has only looked is named where it matters: on the page
+    where a match is taken back."""
     rows = LabEvent.objects.filter(**lookup).select_related("actor", "request")
+    rows = rows.exclude(verb__in=[VIEWED, PRINTED])
     return [
         Event(
             at=row.at,

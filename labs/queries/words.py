@@ -338,6 +338,8 @@ EVENT_WORDS = {
     "unmatched.hold": "held the result",
     "unmatched.dismiss": "dismissed the result",
     "unmatched.reopen": "opened the result again",
+    "unmatched.split": "split the result between two animals",
+    "request.moved": "moved the request to another animal",
     "emergency.given": "gave an emergency code",
     "emergency.chosen": "chose the patient of an emergency code",
     "emergency.closed": "closed an emergency code",
@@ -379,5 +381,7 @@ def event_detail(event: LabEvent) -> str:
         return ", ".join(data.get("tests", []))
     if event.verb in ("request.add_on", "request.rerun"):
         return f"as {data['made']}"
+    if event.verb == "request.moved":
+        return f"from {data['was']} to {data['to']}: {data['reason']}"
     reason = data.get("reason", "")
     return reason if isinstance(reason, str) and event.verb != "unmatched.received" else ""

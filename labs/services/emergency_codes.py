@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from labs import roles
 from labs.ids import READABLE
-from labs.models import Clinic, EmergencyCode, Patient, UnmatchedResult
+from labs.models import Clinic, EmergencyCode, LabRequest, Patient, UnmatchedResult
 from labs.services.events import record
 
 if TYPE_CHECKING:
@@ -96,6 +96,15 @@ def taken_back(*, acting_user: User | None, unmatched: UnmatchedResult) -> None:
     if unmatched.emergency_id is not None:
         alone(unmatched.clinic)
         _close(locked(unmatched.emergency_id), acting_user)
+
+
+def request_moved(*, acting_user: User | None, request: LabRequest) -> None:
+    """The request that a code's results are filed on goes to another animal: no other result
+    follows the code. In the caller's transaction, before anything else is locked."""
+    if EmergencyCode.objects.filter(request=request).exists():
+        alone(request.clinic)
+        for code in EmergencyCode.objects.filter(request=request):
+            _close(locked(code.pk), acting_user)
 
 
 def alone(clinic: Clinic) -> None:

@@ -31,7 +31,16 @@ def contradictions(report: Report, request: LabRequest, external_id: str) -> lis
             f"but the order was accepted as {external_id}."
         )
     if report.identity:
-        found += identity_contradictions(report.identity, request.patient)
+        found += against_patient(report.identity, request)
+    return found
+
+
+def against_patient(typed: Identity, request: LabRequest) -> list[str]:
+    """Of one that was moved to another patient after it had left, the analyzer still says the old
+    one: either may stand in what comes, but not a mixture."""
+    found = identity_contradictions(typed, request.patient)
+    if found and request.sent_for is not None:
+        return found if identity_contradictions(typed, request.sent_for) else []
     return found
 
 

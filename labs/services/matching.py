@@ -6,11 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from labs import roles
-from labs.errors import InvalidInput, Stale
+from labs.errors import InvalidInput
 from labs.models import (
     LabRequest,
     MatchDecision,
@@ -22,7 +21,8 @@ from labs.models import (
     UnmatchedResult,
     UnmatchedState,
 )
-from labs.services import emergency_codes, outbox, panels, states
+from labs.services import emergency_codes, outbox, panels, states, submissions
+from labs.services.decisions import claim, decide
 from labs.services.events import record
 from labs.services.ordering import add_tests, create_request
 from labs.services.patients import require_animal
@@ -60,7 +60,7 @@ def match(
     if request is not None and request.patient_id != patient.pk:
         raise InvalidInput("That request is for another patient.")
     with transaction.atomic():
-        _claim(
+        claim(
             unmatched,
             expected_version,
             from_states=[
@@ -83,7 +83,7 @@ def match(
             add_tests(request, _panels(runs))
         _move(runs, request)
         _withdraw(runs, request)
-        _decide(
+        decide(
             unmatched,
             Action.MATCH,
             acting_user,
@@ -115,21 +115,21 @@ def unmatch(
         raise InvalidInput("Say why the match is taken back.")
     with transaction.atomic():
         emergency_codes.taken_back(acting_user=acting_user, unmatched=unmatched)
-        _claim(
+        claim(
             unmatched,
             expected_version,
             from_states=[UnmatchedState.MATCHED],
             to_state=UnmatchedState.OPEN,
         )
         decision = unmatched.decisions.select_related("patient").get(active=True)
-        request = LabRequest.objects.select_for_update(of=("self",)).get(pk=decision.request_id)
+        request = submissions.locked(decision.request_id)
         RequestedTest.objects.filter(reported_run__unmatched=unmatched).update(reported_run=None)
         tests = list(request.tests.filter(runs__unmatched=unmatched).distinct())
         unmatched.runs.update(request=None, requested_test=None, review_state=ReviewState.WAITING)
         outbox.reinstate(request, [test for test in tests if not test.runs.exists()])
         decision.active = False
         decision.save(update_fields=["active"])
-        _decide(
+        decide(
             unmatched,
             Action.UNMATCH,
             acting_user,
@@ -142,6 +142,39 @@ def unmatch(
             request.cancelled_reason = "The match that it was made for was taken back"
             request.save(update_fields=["cancelled_at", "cancelled_reason"])
         states.refresh(request)
+
+
+def move(
+    *,
+    acting_user: User | None,
+    unmatched: UnmatchedResult,
+    patient: Patient,
+    expected_version: int,
+    reason: str,
+    request: LabRequest | None = None,
+    evidence: dict[str, Any] | None = None,
+) -> LabRequest:
+    """From the record that it was matched to onto another animal's, in one step: the match is taken
+    back with that reason, and made anew. Raises as `unmatch` and `match`, and then it stays."""
+    with transaction.atomic():
+        unmatch(
+            acting_user=acting_user,
+            unmatched=unmatched,
+            expected_version=expected_version,
+            reason=reason,
+        )
+        standing = unmatched.decisions.filter(action=Action.UNMATCH).last()
+        if standing is not None and standing.patient_id == patient.pk:
+            raise InvalidInput(f"It is on {patient.name}'s record already.")
+        return match(
+            acting_user=acting_user,
+            unmatched=unmatched,
+            patient=patient,
+            expected_version=unmatched.version,
+            request=request,
+            reason=reason,
+            evidence=evidence,
+        )
 
 
 def hold(
@@ -176,14 +209,14 @@ def reopen(*, acting_user: User, unmatched: UnmatchedResult, expected_version: i
     """Back into the queue, from held or dismissed. Raises as `match`."""
     roles.require(acting_user, unmatched.clinic, "match")
     with transaction.atomic():
-        _claim(
+        claim(
             unmatched,
             expected_version,
             from_states=[UnmatchedState.HELD, UnmatchedState.DISMISSED],
             to_state=UnmatchedState.OPEN,
         )
         UnmatchedResult.objects.filter(pk=unmatched.pk).update(held_by=None, state_reason="")
-        _decide(unmatched, Action.REOPEN, acting_user, "")
+        decide(unmatched, Action.REOPEN, acting_user, "")
 
 
 def _put_aside(
@@ -198,7 +231,7 @@ def _put_aside(
     if not reason.strip():
         raise InvalidInput("Give a reason, so that the next person knows.")
     with transaction.atomic():
-        _claim(
+        claim(
             unmatched,
             expected_version,
             from_states=[UnmatchedState.OPEN, UnmatchedState.HELD],
@@ -208,32 +241,7 @@ def _put_aside(
             held_by=acting_user if action == Action.HOLD else None,
             state_reason=reason[:200],
         )
-        _decide(unmatched, action, acting_user, reason)
-
-
-def _claim(
-    unmatched: UnmatchedResult,
-    expected_version: int,
-    *,
-    from_states: list[UnmatchedState],
-    to_state: UnmatchedState,
-) -> None:
-    """Compare and set in one statement, on SQLite and PostgreSQL alike."""
-    changed = UnmatchedResult.objects.filter(
-        pk=unmatched.pk, version=expected_version, state__in=from_states
-    ).update(state=to_state, version=F("version") + 1)
-    if changed == 1:
-        unmatched.refresh_from_db()
-        return
-    now = UnmatchedResult.objects.get(pk=unmatched.pk)
-    last = now.decisions.select_related("actor").last()
-    who = last.actor.get_username() if last and last.actor else "somebody"
-    if now.version != expected_version:
-        raise Stale(
-            f"{who} changed this result in the meantime (now {now.get_state_display().lower()}), "
-            "or a new message came for it. Look at it again before you decide."
-        )
-    raise InvalidInput(f"This result is {now.get_state_display().lower()}.")
+        decide(unmatched, action, acting_user, reason)
 
 
 def _retrospective_request(
@@ -278,38 +286,4 @@ def _withdraw(runs: list[TestRun], request: LabRequest) -> None:
         clinic=request.clinic,
         request=request,
         tests=[test.panel.code for test in tests],
-    )
-
-
-def _decide(
-    unmatched: UnmatchedResult,
-    action: MatchDecision.Action,
-    actor: User | None,
-    reason: str,
-    *,
-    active: bool = False,
-    patient: Patient | None = None,
-    request: LabRequest | None = None,
-    evidence: dict[str, Any] | None = None,
-    source: str = "command",
-) -> None:
-    MatchDecision.objects.create(
-        unmatched=unmatched,
-        action=action,
-        active=active,
-        patient=patient,
-        request=request,
-        actor=actor,
-        reason=reason[:200],
-        evidence=evidence or {},
-    )
-    record(
-        f"unmatched.{action}",
-        clinic=unmatched.clinic,
-        acting_user=actor,
-        source=source,
-        patient=patient,
-        request=request,
-        unmatched=unmatched,
-        reason=reason[:200],
     )

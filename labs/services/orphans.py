@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.models import Q, QuerySet
+
 from labs.models import (
     Clinic,
     LabRequest,
@@ -12,10 +14,12 @@ from labs.models import (
     UnmatchedState,
 )
 from labs.report import Identity, Report
-from labs.services import emergency, runs, states, versions
+from labs.services import emergency, runs, states, submissions, versions
 from labs.services.events import record
 from labs.services.identity import differs, names_more, newly_contradicts
 from labs.services.rows import fit
+
+LATE = "Its report was split because it held two animals, and this came afterwards."
 
 
 def file_unmatched(
@@ -62,23 +66,7 @@ def file_unmatched(
             message=message,
             reason=reason,
         )
-    request = _matched_request(unmatched)
-    known = {run.run_key: run for run in TestRun.objects.filter(unmatched=unmatched)}
-    runs.store(
-        message=message,
-        report=report,
-        request=request,
-        unmatched=unmatched,
-        tests=states.locked(request).tests if request else [],
-        known=known,
-    )
-    if request is not None:
-        states.refresh(request)
-    elif unmatched.state == UnmatchedState.DISMISSED:
-        # Something new came for what somebody had put away: it must be seen again.
-        unmatched.state = UnmatchedState.OPEN
-    unmatched.version += 1
-    unmatched.save(update_fields=["state", "version"])
+    _store(message, report, unmatched, new=new)
     if code is not None and new:
         emergency.file(code, unmatched)
     return unmatched
@@ -105,16 +93,19 @@ def _continued(
         vendor=message.vendor,
         external_id=report.external_id[:100],
         suggested_request=suggested,
+        split_from=None,
     )
+    keys = [run.key for run in report.runs]
     fitting = []
     for orphan in earlier:
         if differs(orphan.typed, identity):
             continue
-        request = _matched_request(orphan)
-        if request is None and names_more(orphan.typed, identity):
+        here = TestRun.objects.filter(unmatched__in=parts_of(orphan))
+        requests = _requests_of(parts_of(orphan), here.filter(run_key__in=keys))
+        if not all(requests) and names_more(orphan.typed, identity):
             continue
-        against = versions.ties(report, TestRun.objects.filter(unmatched=orphan))
-        if request is not None:
+        against = versions.ties(report, here)
+        for request in filter(None, requests):
             against += newly_contradicts(orphan.typed, identity, request)
         if against:
             doubts += against
@@ -122,21 +113,100 @@ def _continued(
             fitting.append(orphan)
     if len(fitting) > 1:
         # Such as a correction without a name, under an id that two animals share: by its runs.
-        keys = [run.key for run in report.runs]
-        holding = TestRun.objects.filter(unmatched__in=fitting, run_key__in=keys)
-        owners = set(holding.values_list("unmatched_id", flat=True))
-        fitting = [orphan for orphan in fitting if orphan.pk in owners]
+        fitting = [
+            orphan
+            for orphan in fitting
+            if TestRun.objects.filter(unmatched__in=parts_of(orphan), run_key__in=keys).exists()
+        ]
     return (fitting[0], []) if len(fitting) == 1 else (None, doubts)
 
 
-def _matched_request(orphan: UnmatchedResult) -> LabRequest | None:
+def parts_of(unmatched: UnmatchedResult) -> list[UnmatchedResult]:
+    """It and what it was split into, the first one first, locked in the caller's transaction."""
+    first = unmatched.split_from_id or unmatched.pk
+    return list(group_of(first).select_for_update(of=("self",)))
+
+
+def group_of(first: int) -> QuerySet[UnmatchedResult]:
+    return UnmatchedResult.objects.filter(Q(pk=first) | Q(split_from=first)).order_by("pk")
+
+
+def _requests_of(parts: list[UnmatchedResult], runs: QuerySet[TestRun]) -> list[LabRequest | None]:
+    """Of each part that those runs stand on, the request that it is matched to. An orphan that was
+    never split is one part, whatever the runs."""
+    if len(parts) > 1:
+        held = set(runs.values_list("unmatched", flat=True))
+        parts = [part for part in parts if part.pk in held] or parts[:1]
+    return [matched_request(part) for part in parts]
+
+
+def _store(message: Message, report: Report, unmatched: UnmatchedResult, *, new: bool) -> None:
+    """Each run as a version of itself wherever it stands; whatever was decided of that holds."""
+    parts = [unmatched] if new else parts_of(unmatched)
+    known = {run.run_key: run for run in TestRun.objects.filter(unmatched__in=parts)}
+    target = unmatched
+    if len(parts) > 1 and any(run.key not in known for run in report.runs):
+        target = late_part(unmatched, message)
+        parts.append(target)
+    # What is new stands on a request only where all of the report does.
+    request = matched_request(unmatched) if len(parts) == 1 else None
+    runs.store(
+        message=message,
+        report=report,
+        request=request,
+        unmatched=target,
+        tests=states.locked(request).tests if request else [],
+        known=known,
+    )
+    touched = {known[run.key].unmatched_id for run in report.runs if run.key in known}
+    for part in parts:
+        if len(parts) > 1 and part.pk not in touched and part != target:
+            continue
+        row = unmatched if part == unmatched else part
+        request = matched_request(row)
+        if request is not None:
+            states.refresh(request)
+        elif row.state == UnmatchedState.DISMISSED:
+            # Something new came for what somebody had put away: it must be seen again.
+            row.state = UnmatchedState.OPEN
+        row.version += 1
+        row.save(update_fields=["state", "version"])
+
+
+def late_part(first: UnmatchedResult, message: Message) -> UnmatchedResult:
+    """For a test that came after its report was split between two animals: nobody has said whose it
+    is, so it follows no decision."""
+    part = new_part(first, LATE)
+    record(
+        "unmatched.received",
+        clinic=part.clinic,
+        source=part.vendor,
+        unmatched=part,
+        message=message,
+        reason=part.reason,
+    )
+    return part
+
+
+def new_part(unmatched: UnmatchedResult, why: str) -> UnmatchedResult:
+    """Another orphan of the same message, with the identity as it was typed."""
+    first = unmatched.split_from or unmatched
+    return UnmatchedResult.objects.create(
+        clinic=unmatched.clinic,
+        vendor=unmatched.vendor,
+        external_id=unmatched.external_id,
+        message_id=unmatched.message_id,
+        reason=unmatched.reason,
+        contradictions=[*unmatched.contradictions, why],
+        typed=unmatched.typed,
+        suggested_request=unmatched.suggested_request,
+        split_from=first,
+    )
+
+
+def matched_request(orphan: UnmatchedResult) -> LabRequest | None:
     """The request that a person matched it to, locked: its state changes with what follows."""
     decision = orphan.decisions.filter(active=True).first()
     if decision is None:
         return None
-    found: LabRequest = (
-        LabRequest.objects.select_for_update(of=("self",))
-        .select_related("patient", "clinic")
-        .get(pk=decision.request_id)
-    )
-    return found
+    return submissions.locked(decision.request_id)

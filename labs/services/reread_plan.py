@@ -20,7 +20,7 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.report import File, Identity, Report, Run
-from labs.services import codes, differences, runs, states, versions
+from labs.services import codes, differences, orphans, runs, states, versions
 from labs.services.differences import Difference
 from labs.services.identity import contradictions, newly_contradicts
 from labs.services.results import as_read
@@ -63,12 +63,28 @@ OF_ROW = [
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a message's runs stand, and the runs there by their key."""
+    """Where a message's runs stand, and the runs there by their key. Those of one that was split
+    stand on each of `parts`, and `request` is None."""
 
     request: LabRequest | None
     unmatched: UnmatchedResult | None
     known: dict[str, TestRun]
     held: states.Locked | None
+    parts: list[UnmatchedResult] = field(default_factory=list)
+
+    @property
+    def is_split(self) -> bool:
+        return len(self.parts) > 1
+
+    def matched(self, keys: Iterable[str]) -> list[tuple[UnmatchedResult, LabRequest]]:
+        """Of one that was split, the parts on which those runs stand and the requests they are
+        on."""
+        held = {self.known[key].unmatched_id for key in keys if key in self.known}
+        on = {run.unmatched_id: run.request_id for run in self.known.values() if run.request_id}
+        rows = LabRequest.objects.select_related("patient", "clinic").in_bulk(list(on.values()))
+        return [
+            (part, rows[on[part.pk]]) for part in self.parts if part.pk in held and part.pk in on
+        ]
 
 
 @dataclass(kw_only=True)
@@ -111,16 +127,17 @@ def read_today(message: Message) -> tuple[Report | None, str]:
 def place_of(message: Message, *, lock: bool = False) -> Place:
     """In the order in which filing locks: the orphan, then the request."""
     request, unmatched = None, None
-    requests = LabRequest.objects.select_related("patient", "clinic")
-    unmatcheds = UnmatchedResult.objects.all()
+    parts: list[UnmatchedResult] = []
+    requests = LabRequest.objects.select_related("clinic")
     if lock:
         requests = requests.select_for_update(of=("self",))
-        unmatcheds = unmatcheds.select_for_update(of=("self",))
     if message.unmatched_id:
-        unmatched = unmatcheds.get(pk=message.unmatched_id)
+        group = orphans.group_of(message.unmatched_id)
+        parts = list(group.select_for_update(of=("self",)) if lock else group)
+        unmatched = next(part for part in parts if part.pk == message.unmatched_id)
         decision = unmatched.decisions.filter(active=True).first()
-        request = requests.get(pk=decision.request_id) if decision else None
-        known = {run.run_key: run for run in TestRun.objects.filter(unmatched=unmatched)}
+        request = requests.get(pk=decision.request_id) if decision and len(parts) == 1 else None
+        known = {run.run_key: run for run in TestRun.objects.filter(unmatched__in=parts)}
     else:
         request = requests.get(pk=message.request_id)
         known = runs.of_request(request)
@@ -129,6 +146,7 @@ def place_of(message: Message, *, lock: bool = False) -> Place:
         unmatched=unmatched,
         known=known,
         held=states.locked(request) if request else None,
+        parts=parts,
     )
 
 
@@ -169,6 +187,12 @@ def plan_of(message: Message, report: Report, place: Place) -> Plan:
 
 
 def _contradicts(report: Report, place: Place) -> list[str]:
+    if place.is_split:
+        return [
+            sentence
+            for part, request in place.matched(run.key for run in report.runs)
+            for sentence in newly_contradicts(part.typed, report.identity or Identity(), request)
+        ]
     if place.request is None:
         return []
     if place.unmatched is not None:

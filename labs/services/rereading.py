@@ -15,7 +15,7 @@ from django.db import transaction
 from labs import roles, vendors
 from labs.models import LabResult, Message, MessageState, Observation, RequestedTest, ResultStatus
 from labs.report import Report
-from labs.services import codes, quick, runs, states, versions
+from labs.services import codes, orphans, quick, runs, states, versions
 from labs.services.differences import Difference
 from labs.services.events import record
 from labs.services.reread_plan import (
@@ -142,9 +142,13 @@ def _store(plan: Plan, place: Place, acting_user: User | None, source: str) -> N
         runs=[part.change.key for part in plan.parts],
         contradicts=len(plan.difference.contradicts),
     )
-    if place.unmatched is not None:
-        place.unmatched.version += 1
-        quick.update(place.unmatched, "version")
+    if place.is_split:
+        for _, request in place.matched(run.run_key for run in touched):
+            states.refresh(request)
+    # Every part: what their pages show of the message may have changed.
+    for standing in place.parts:
+        standing.version += 1
+        quick.update(standing, "version")
     if place.request is not None:
         states.refresh(place.request, held=place.held)
 
@@ -172,7 +176,10 @@ def _store_version(
         )
     else:
         tests = place.held.tests if place.held else []
-        run = part.run or runs.new_run(message, part.read, place.request, place.unmatched, tests)
+        unmatched = place.unmatched
+        if part.run is None and place.is_split and unmatched is not None:
+            unmatched = orphans.late_part(unmatched, message)
+        run = part.run or runs.new_run(message, part.read, place.request, unmatched, tests)
         result = runs.version_of(message, report, part.read, run)
     result.reading = earlier.reading + 1 if earlier else 1
     # `refresh` marks the current one, whatever was there before.

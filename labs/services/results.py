@@ -119,7 +119,10 @@ def _file_unmatched(
 def _locked(message: Message, result_key: str | None) -> LabRequest | None:
     if result_key is None or message.clinic is None:
         return None
-    request: LabRequest | None = REQUEST.first(message.clinic.pk, result_key)
+    # The second look as in submissions.locked: moved to another patient while we waited.
+    request: LabRequest | None = REQUEST.first(message.clinic.pk, result_key) or REQUEST.first(
+        message.clinic.pk, result_key
+    )
     if request is not None:
         request.clinic = message.clinic
     return request

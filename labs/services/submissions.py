@@ -300,9 +300,8 @@ def _settle(
 def locked(request_id: int) -> LabRequest:
     """The head row of an order, locked in the caller's transaction: before its submission's row,
     always, so that nobody waits for each other."""
-    found: LabRequest = (
-        LabRequest.objects.select_for_update(of=("self",))
-        .select_related("clinic", "patient")
-        .get(pk=request_id)
-    )
+    rows = LabRequest.objects.select_for_update(of=("self",)).select_related("clinic", "patient")
+    # While we waited for the lock it may have been moved to another patient: PostgreSQL then finds
+    # no row, because the patient that it had joined is no longer the request's.
+    found: LabRequest = rows.filter(pk=request_id).first() or rows.get(pk=request_id)
     return found

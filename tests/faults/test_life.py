@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,7 +38,17 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.queries.journal import balance
-from labs.services import journal, matching, ordering, review, states, versions
+from labs.report import Identity
+from labs.services import (
+    journal,
+    matching,
+    moving,
+    ordering,
+    review,
+    splitting,
+    states,
+    versions,
+)
 from tests import factories
 from tests.faults.conftest import FULL
 
@@ -62,6 +73,8 @@ class Life(RuleBasedStateMachine):
         ]
         self.receipts: dict[tuple[str, bytes], str] = {}
         self.signed: dict[int, int] = {}
+        self.stored: set[tuple[int, str]] = set()
+        self.typed: dict[int, str] = {}
 
     # What a practice does.
 
@@ -133,6 +146,67 @@ class Life(RuleBasedStateMachine):
                 reason="Quality control",
             )
 
+    @rule(which=st.integers(0, 5))
+    def hold(self, which: int) -> None:
+        if orphan := self._orphan(which, "open"):
+            matching.hold(
+                acting_user=self.vet,
+                unmatched=orphan,
+                expected_version=orphan.version,
+                reason="Asks the owner",
+            )
+
+    @rule(which=st.integers(0, 5), state=st.sampled_from(["held", "dismissed"]))
+    def restore(self, which: int, state: str) -> None:
+        if orphan := self._orphan(which, state):
+            matching.reopen(acting_user=self.vet, unmatched=orphan, expected_version=orphan.version)
+
+    @rule(which=st.integers(0, 5), state=st.sampled_from(["open", "held"]))
+    def split(self, which: int, state: str) -> None:
+        if (orphan := self._orphan(which, state)) is None:
+            return
+        held = list(orphan.runs.order_by("pk").values_list("pk", flat=True))
+        try:
+            splitting.split(
+                acting_user=self.vet,
+                unmatched=orphan,
+                runs=held[:1],
+                expected_version=orphan.version,
+            )
+        except InvalidInput:
+            assert len(held) < 2
+
+    @rule(which=st.integers(0, 5), to=st.integers(0, 1))
+    def move(self, which: int, to: int) -> None:
+        if (orphan := self._orphan(which, "matched")) is None:
+            return
+        on = orphan.decisions.get(active=True).patient_id
+        try:
+            matching.move(
+                acting_user=self.vet,
+                unmatched=orphan,
+                patient=self.patients[to],
+                expected_version=orphan.version,
+                reason="The other one",
+            )
+        except InvalidInput:
+            assert on == self.patients[to].pk
+
+    @rule(request=requests, to=st.integers(0, 1))
+    def move_request(self, request: int, to: int) -> None:
+        found = LabRequest.objects.get(pk=request)
+        try:
+            moving.move_request(
+                acting_user=self.vet,
+                request=found,
+                patient=self.patients[to],
+                expected_version=found.version,
+                reason="The other one",
+            )
+        except InvalidInput:
+            same = found.patient_id == self.patients[to].pk
+            assert same or found.cancelled_at is not None
+
     # What Heska does.
 
     @rule(
@@ -159,14 +233,25 @@ class Life(RuleBasedStateMachine):
         report=st.integers(1, 3),
         name=st.sampled_from(["BISCUIT", "Olive", ""]),
         code=st.sampled_from(sorted(TESTS)),
+        both=st.booleans(),
         version=st.integers(1, 3),
         status=st.sampled_from(STATUSES),
         value=st.sampled_from(["6.13", "0.07"]),
         dies=st.booleans(),
     )
-    def push_orphan(self, report: int, name: str, dies: bool, **said: Any) -> tuple[str, bytes]:
+    def push_orphan(
+        self, report: int, name: str, both: bool, dies: bool, **said: Any
+    ) -> tuple[str, bytes]:
         run = f"orphan-{report}-{said['code']}"
         body = self._body(run, "", name, external_id=f"H-{report}", rows=2, repeat=1, **said)
+        if both:
+            read = json.loads(body)
+            other = next(code for code in TESTS if code != said["code"])
+            again = {**said, "code": other, "external_id": f"H-{report}", "rows": 2, "repeat": 1}
+            more = json.loads(self._body(f"orphan-{report}-{other}", "", name, **again))
+            read["Tests"] += more["Tests"]
+            read["MessageId"] += "-both"
+            body = json.dumps(read).encode()
         return self._post(f"/api/unmatchedlabresults/{self.clinic.public_id}", body, dies)
 
     @rule(
@@ -241,8 +326,34 @@ class Life(RuleBasedStateMachine):
                 continue
             decision = run.unmatched.decisions.filter(active=True).first()
             assert run.request_id == (decision.request_id if decision else None)
+            # One place: whoever looks for it finds it under one state alone.
+            assert (run.unmatched.state == "matched") == (decision is not None)
+            assert decision is None or decision.patient_id == run.request.patient_id
         twice = MatchDecision.objects.filter(unmatched__clinic=self.clinic, active=True)
         assert len({each.unmatched_id for each in twice}) == len(twice)
+
+    @invariant()
+    def no_run_is_lost_or_doubled(self) -> None:
+        """By its key and the message that brought it, each once, whatever was decided of it."""
+        rows = LabResult.objects.filter(clinic=self.clinic)
+        found = Counter(rows.values_list("message", "run__run_key", "reading"))
+        assert set(found.values()) <= {1}
+        stored = {(message, key) for message, key, _ in found}
+        assert self.stored <= stored, "something that was stored is no more"
+        self.stored = stored
+
+    @invariant()
+    def what_was_typed_is_what_came_in(self) -> None:
+        for orphan in UnmatchedResult.objects.filter(clinic=self.clinic):
+            now = json.dumps(orphan.typed, sort_keys=True)
+            received = LabEvent.objects.filter(
+                verb="unmatched.received", unmatched=orphan.split_from or orphan
+            ).earliest("pk")
+            brought = received.message
+            assert brought is not None
+            typed = vendors.get(brought.vendor).read(brought).identity or Identity()
+            assert now == json.dumps(typed.as_json(), sort_keys=True)
+            assert self.typed.setdefault(orphan.pk, now) == now
 
     @invariant()
     def the_state_is_what_the_tests_say(self) -> None:
@@ -268,10 +379,12 @@ class Life(RuleBasedStateMachine):
         events = LabEvent.objects.filter(clinic=self.clinic)
         assert events.filter(verb="result.filed").count() == filed.count()
         orphans = UnmatchedResult.objects.filter(clinic=self.clinic).count()
-        assert events.filter(verb="unmatched.received").count() == orphans
-        decisions = MatchDecision.objects.filter(unmatched__clinic=self.clinic).count()
+        decisions = MatchDecision.objects.filter(unmatched__clinic=self.clinic)
+        # Each splitting is told of both halves, and makes one of them.
+        made = decisions.filter(action="split").count() // 2
+        assert events.filter(verb="unmatched.received").count() == orphans - made
         others = events.filter(verb__startswith="unmatched.").exclude(verb="unmatched.received")
-        assert others.count() == decisions
+        assert others.count() == decisions.count()
 
     def _orphan(self, which: int, state: str) -> UnmatchedResult | None:
         found = UnmatchedResult.objects.filter(clinic=self.clinic, state=state).order_by("pk")

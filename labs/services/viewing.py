@@ -1,0 +1,38 @@
+"""That a person has seen or printed results: when a match is taken back, whoever may have acted on
+it is named (labs/queries/witnesses.py)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from labs.models import LabEvent, LabRequest
+from labs.services.events import record
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+VIEWED, PRINTED = "result.viewed", "result.printed"
+
+
+def viewed(*, acting_user: User, request: LabRequest) -> None:
+    """Note it once for each person and version of the request. Two statements, from then on one."""
+    known = LabEvent.objects.filter(
+        request=request, actor=acting_user, verb=VIEWED, data__version=request.version
+    )
+    if not known.exists():
+        _note(VIEWED, acting_user, request)
+
+
+def printed(*, acting_user: User, request: LabRequest) -> None:
+    """Each time."""
+    _note(PRINTED, acting_user, request)
+
+
+def _note(verb: str, acting_user: User, request: LabRequest) -> None:
+    record(
+        verb,
+        clinic=request.clinic,
+        acting_user=acting_user,
+        request=request,
+        version=request.version,
+    )
