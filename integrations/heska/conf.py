@@ -26,9 +26,11 @@ class Endpoint:
     # The second subscription key while it is being replaced, or empty.
     next_key: str = ""
 
-    def digest(self) -> str:
-        """Tells these settings from others, without saying what they are."""
-        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()
+
+def settings_digest() -> str:
+    """Tells the settings with which an order is sent from others, without saying what they are."""
+    used = (astuple(endpoint()), settings.FIELD_ENCRYPTION_KEYS)
+    return hashlib.sha256(repr(used).encode()).hexdigest()
 
 
 def endpoint() -> Endpoint:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.mail import send_mail
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 from oauth2_provider.models import clear_expired, get_application_model
 
 from integrations.heska.client import HeskaError
-from integrations.heska.conf import VENDOR, endpoint
+from integrations.heska.conf import VENDOR, settings_digest
+from integrations.heska.fields import Unreadable
 from integrations.heska.models import Connection, InboundClient
 from labs import clock, roles
 from labs.errors import InvalidInput, NotAllowed
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 Application = get_application_model()
 # 128 characters: its hasher is quick because guessing such a secret is hopeless (hashers.py).
 SECRET_LENGTH = 128
+TAKEN = "Another clinic is connected with this client id. Check which is whose."
 # No token, nothing refused: what was learnt of the pair before, or under other settings, is void.
 # Not read where they are not used: under a key that is lost they can't be, and whoever enters the
 # secret anew, or waits for that, must not fail of it.
@@ -94,24 +96,49 @@ def checked(clinic: Clinic, client_id: str, client_secret: str) -> tuple[str, st
     if len(client_id) > 200:
         raise InvalidInput("The client id is longer than 200 characters.")
     if Connection.objects.filter(client_id=client_id).exclude(clinic=clinic).exists():
-        raise InvalidInput("Another clinic is connected with this client id. Check which is whose.")
+        raise InvalidInput(TAKEN)
     return client_id, client_secret
 
 
-def store(*, acting_user: User | None, clinic: Clinic, client_id: str, client_secret: str) -> None:
+def store(
+    *,
+    acting_user: User | None,
+    clinic: Clinic,
+    client_id: str,
+    client_secret: str,
+    proven: bool = False,
+) -> None:
     """In the caller's transaction. A new pair: the token got with the old one is dropped, and held
-    orders go again."""
-    Connection.objects.defer(*SECRETS).update_or_create(
-        clinic=clinic,
-        defaults={
-            "client_id": client_id,
-            "client_secret": client_secret,
-            "entered_at": timezone.now(),
-            "entered_by": acting_user,
-            **AS_NEW,
-        },
-    )
+    orders go again. `proven`: Heska has just given a token for it.
+
+    Raises InvalidInput where another clinic has the client id, also from this moment on.
+    """
+    own = Connection.objects.filter(clinic=clinic, client_id=client_id)
+    earlier = own.values_list("proven_at", flat=True).first()
+    try:
+        with transaction.atomic():
+            Connection.objects.defer(*SECRETS).update_or_create(
+                clinic=clinic,
+                defaults={
+                    "client_id": client_id,
+                    "client_secret": client_secret,
+                    "proven_at": earlier or (timezone.now() if proven else None),
+                    "entered_at": timezone.now(),
+                    "entered_by": acting_user,
+                    **AS_NEW,
+                },
+            )
+    except IntegrityError as error:
+        raise InvalidInput(TAKEN) from error
     outbox.release(clinic=clinic, vendor=VENDOR)
+
+
+def proven(connection: Connection) -> None:
+    """Heska has given a token for the pair that was read with `connection`: the client id is this
+    clinic's, and an address that names it leads to the clinic (`services.clinic_named`)."""
+    Connection.objects.filter(
+        pk=connection.pk, client_id=connection.client_id, proven_at=None
+    ).update(proven_at=timezone.now())
 
 
 def stop(connection: Connection, error: HeskaError, settle: Callable[[], None]) -> bool:
@@ -126,16 +153,35 @@ def stop(connection: Connection, error: HeskaError, settle: Callable[[], None]) 
         if (now.client_id, now.client_secret) != used:
             return False
         settle()
-        now.held_with = endpoint().digest()
-        if error.stops_clinic and now.refused_at is None:
-            now.refused_at = clock.read()
-            now.refused_why, now.refused_words = str(error), error.words
-            record("heska.refused", clinic=now.clinic, source=VENDOR, error=str(error))
-            transaction.on_commit(partial(_tell_administrators, now))
-        now.save(update_fields=["held_with", "refused_at", "refused_why", "refused_words"])
-        if now.refused_at:
-            _hold(now)
+        _stop(now, str(error), error.words, whole_clinic=error.stops_clinic)
     return True
+
+
+def stop_unreadable(clinic: Clinic, settle: Callable[[], None]) -> bool:
+    """As `stop`, where our own key for the clinic's secret is lost; put back, it goes by itself
+    (`look_again`). False where the secret was entered anew since."""
+    with transaction.atomic():
+        try:
+            Connection.objects.select_for_update().get(clinic=clinic)
+        except Unreadable as error:
+            settle()
+            unread = Connection.objects.defer(*SECRETS).select_related("clinic")
+            _stop(unread.get(clinic=clinic), str(error), "", whole_clinic=True)
+            return True
+    return False
+
+
+def _stop(now: Connection, error: str, words: str, *, whole_clinic: bool) -> None:
+    """With the row locked."""
+    now.held_with = settings_digest()
+    if whole_clinic and now.refused_at is None:
+        now.refused_at = clock.read()
+        now.refused_why, now.refused_words = error, words
+        record("heska.refused", clinic=now.clinic, source=VENDOR, error=error)
+        transaction.on_commit(partial(_tell_administrators, now))
+    now.save(update_fields=["held_with", "refused_at", "refused_why", "refused_words"])
+    if now.refused_at:
+        _hold(now)
 
 
 def hold_if_stopped(submission_id: int) -> bool:
@@ -176,7 +222,7 @@ def resume(*, acting_user: User | None, clinic: Clinic) -> None:
 def look_again() -> None:
     """Release what was held with other settings than today's, such as another subscription key."""
     held = Connection.objects.defer(*SECRETS).filter(clinic__submission__state=SubmissionState.HELD)
-    for connection in held.exclude(held_with=endpoint().digest()).distinct():
+    for connection in held.exclude(held_with=settings_digest()).distinct():
         resume(acting_user=None, clinic=connection.clinic)
 
 

@@ -41,7 +41,8 @@ def test(*, acting_user: User | None, clinic: Clinic) -> list[Asked]:
     """Ask Heska for a token now with the clinic's pair, once with each subscription key; the token
     is not kept. Where one is given, orders that waited for the set-up go again.
 
-    Raises NotAllowed; InvalidInput where no pair has been entered.
+    Raises NotAllowed; InvalidInput where no pair has been entered; Unreadable where the key for it
+    is lost.
     """
     roles.require(acting_user, clinic, "administer")
     connection = Connection.objects.filter(clinic=clinic).first()
@@ -54,6 +55,7 @@ def test(*, acting_user: User | None, clinic: Clinic) -> list[Asked]:
     works = any(each.ok for each in asked)
     if works:
         contacts.went_well(clinic.pk, contacts.Kind.TOKEN)
+        connections.proven(connection)
     else:
         contacts.went_wrong(clinic.pk, contacts.Kind.TOKEN, asked[0].said, asked[0].words)
     record("heska.tested", clinic=clinic, acting_user=acting_user, source="command", ok=works)
@@ -86,6 +88,7 @@ def enter(
                 clinic=clinic,
                 client_id=client_id,
                 client_secret=client_secret,
+                proven=asked.ok,
             )
             record(
                 "heska.credentials_entered",

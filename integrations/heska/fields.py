@@ -3,14 +3,29 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
+
+from labs.errors import LabError
 
 if TYPE_CHECKING:
     TextField = models.TextField[str, str]
 else:
     TextField = models.TextField
+
+
+class Unreadable(LabError):
+    """What is stored was encrypted under a key that this installation does not have any more."""
+
+    code = "unreadable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The secret that Heska gave this clinic can't be read any more: the key under which it "
+            "was stored is lost. Enter the client id and the secret again, under “Connection to "
+            "the laboratory”; or the operator puts the earlier key back into FIELD_ENCRYPTION_KEYS."
+        )
 
 
 @cache
@@ -26,11 +41,14 @@ def current_cipher() -> MultiFernet:
 class EncryptedTextField(TextField):
     """Text that the database holds only in authenticated encryption (Fernet, AES-128-CBC + HMAC).
 
-    Raises cryptography.fernet.InvalidToken on load where no key fits. Empty text stays empty.
+    Raises Unreadable on load where no key fits. Empty text stays empty.
     """
 
     def get_prep_value(self, value: Any) -> Any:
         return current_cipher().encrypt(value.encode()).decode() if value else ""
 
     def from_db_value(self, value: Any, *_: Any) -> Any:
-        return current_cipher().decrypt(value.encode()).decode() if value else ""
+        try:
+            return current_cipher().decrypt(value.encode()).decode() if value else ""
+        except InvalidToken as error:
+            raise Unreadable from error

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography.fernet import InvalidToken
 from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from integrations.heska import missing
+from integrations.heska.fields import Unreadable
 from integrations.heska.models import Connection, Contact, InboundClient
 from integrations.heska.wire import outbound
 from labs.hours import open_time
@@ -195,7 +195,7 @@ def _connection(clinic: Clinic) -> tuple[Connection | None, bool]:
     rows = Connection.objects.filter(clinic=clinic).select_related("entered_by")
     try:
         return rows.first(), False
-    except InvalidToken:
+    except Unreadable:
         return rows.defer("client_secret", "token").first(), True
 
 
@@ -403,7 +403,9 @@ def _of_the_set_up(found: Health) -> Iterator[Trouble]:
 
 def _on_the_way_out(found: Health) -> Iterator[Trouble]:
     connection, queue = found.connection, found.queue
-    if connection is not None and connection.refused_at is not None:
+    if found.unreadable:
+        pass  # said above, and nothing is sent until it is mended
+    elif connection is not None and connection.refused_at is not None:
         yield Trouble(
             code="refused",
             says=f"Since {clock(connection.refused_at)} no order of this clinic is sent. "

@@ -35,6 +35,8 @@ class Connection(models.Model):
     refused_words = models.TextField(blank=True, help_text="What Heska itself said")
     # A digest of the settings with which orders were held: others, and they are tried again.
     held_with = models.CharField(max_length=64, blank=True)
+    # When Heska first gave a token for this client id: until then anybody may have typed it.
+    proven_at = models.DateTimeField(null=True, blank=True)
     # When Heska's pair was entered, and by whom; empty for a command.
     entered_at = models.DateTimeField(default=timezone.now)
     entered_by = models.ForeignKey(

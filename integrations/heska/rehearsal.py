@@ -29,7 +29,8 @@ NOTES = "Test of the connection. There is no sample. Do not run; remove it at th
 
 
 def order(*, acting_user: User | None, clinic: Clinic, panel: Panel) -> LabRequest:
-    """Send one, if no other is open. Raises InvalidInput, NotAllowed."""
+    """Send one, if no other is open. Raises InvalidInput, NotAllowed; Unreadable where the key for
+    the clinic's secret is lost, because the order would not leave."""
     roles.require(acting_user, clinic, "administer")
     with transaction.atomic():
         # The lock: two clicks at one moment send one.

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from integrations.heska import client, connections, recording, tokens
 from integrations.heska.conf import ADAPTER_VERSION, VENDOR, endpoint
+from integrations.heska.fields import Unreadable
 from integrations.heska.models import Connection
 from integrations.heska.wire import inbound, outbound, strict
 from labs.errors import NotReadable
@@ -52,6 +53,8 @@ def deliver(submission_id: int) -> None:
     try:
         with recording.recorded(partial(_journal, claim)):
             _attempt(attempt)
+    except Unreadable as error:
+        _settle_unreadable(claim, str(error))
     except Exception:
         # An order must not be lost by a fault of ours, nor crash one worker after the other.
         log.exception("Sending submission %s failed", submission_id)
@@ -211,6 +214,16 @@ def _settle_error(
     )
 
 
+def _settle_unreadable(claim: submissions.Claim, error: str) -> None:
+    """No token, so nothing was sent in this attempt."""
+
+    def settle() -> None:
+        submissions.settle_blocked(claim, error=error)
+
+    if not connections.stop_unreadable(claim.submission.clinic, settle):
+        submissions.settle_retry(claim, error=error, outcome_unknown=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
     """What is answered for one stored message: the `Status` word of the contract."""
@@ -344,7 +357,7 @@ UNMATCHED_PATH = "unmatchedlabresults"
 
 def _other_clinics_path(message: Message) -> bool:
     kind, key = _address(message)
-    return kind == UNMATCHED_PATH and clinic_named(key) != message.clinic
+    return kind == UNMATCHED_PATH and clinic_named(key, of=message.clinic) != message.clinic
 
 
 def _address(message: Message) -> tuple[str, str]:
@@ -352,14 +365,19 @@ def _address(message: Message) -> tuple[str, str]:
     return kind, key
 
 
-def clinic_named(clinic_id: str) -> Clinic | None:
+def clinic_named(clinic_id: str, *, of: Clinic | None) -> Clinic | None:
     """The clinic that an address for unmatched results names: by our own id, or by the client id
-    that Heska gave it [seed]."""
+    that Heska gave it [seed]. `of`: the clinic of the token, or None for a vendor-wide one; then
+    only a client id for which Heska has once given a token names a clinic, because anybody's
+    administrator may type any (I3)."""
     clinic: Clinic | None = Clinic.objects.filter(public_id=clinic_id).first()
     if clinic is not None:
         return clinic
-    connection = Connection.objects.select_related("clinic").filter(client_id=clinic_id).first()
-    return connection.clinic if connection else None
+    named = Connection.objects.filter(client_id=clinic_id)
+    found: Clinic | None = Clinic.objects.filter(
+        pk__in=named.filter(Q(clinic=of) | Q(proven_at__isnull=False)).values("clinic")
+    ).first()
+    return found
 
 
 def read(message: Message) -> Report:

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db.models import BooleanField, Case, F, Q, Value, When
 
-from integrations.heska import client, contacts
+from integrations.heska import client, connections, contacts
 from integrations.heska.conf import endpoint
 from integrations.heska.models import Connection
 from labs import clock
@@ -126,6 +126,8 @@ def _call(row: Connection, lease: uuid.UUID, seconds: float) -> Token:
         contacts.asked_for_token(row.clinic_id, error)
         raise
     contacts.asked_for_token(row.clinic_id, None)
+    if row.proven_at is None:
+        connections.proven(row)
     token = Token(value=value, id=uuid.uuid4(), fresh=True)
     # One that holds for less than two minutes is shared for half of its time.
     shared = max(holds - EARLY, holds / 2)

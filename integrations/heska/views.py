@@ -239,7 +239,8 @@ class ResultView(IntakeView):
 
 class UnmatchedView(IntakeView):
     def post(self, request: Request, clinic_id: str) -> Response:
-        clinic = services.clinic_named(strict.safe(clinic_id))
+        own = sender(request).inbound.clinic
+        clinic = services.clinic_named(strict.safe(clinic_id), of=own)
         return self.intake(request, clinic, own_path=True)
 
 
