@@ -22,7 +22,14 @@ def find_chromium() -> str | None:
     return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# Start a whole installation on the database that DATABASE_URL names.
+ON_THE_SERVER = ("tests/blackbox/", "tests/e2e/test_main_job.py")
+DATABASE = {"db", "transactional_db", "live_server"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("DATABASE_URL"):
+        _only_what_differs(config, items)
     in_browser = [item for item in items if item.get_closest_marker("e2e")]
     if not in_browser or find_chromium():
         return
@@ -30,3 +37,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError("REQUIRE_BROWSER=1, but there is no chromium; name it in CHROMIUM.")
     for item in in_browser:
         item.add_marker(pytest.mark.skip(reason="no chromium on this machine"))
+
+
+def _only_what_differs(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the half on PostgreSQL: what knows no database, or starts one of its own, says the same in
+    the half on SQLite. A test without the mark cannot reach the suite's database at all. A file or
+    test that is named is run all the same."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    kept = [item for item in items if _differs(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not _differs(item)])
+    items[:] = kept
+
+
+def _differs(item: pytest.Item) -> bool:
+    return (
+        item.get_closest_marker("django_db") is not None
+        or bool(DATABASE & set(getattr(item, "fixturenames", ())))
+        or item.nodeid.startswith(ON_THE_SERVER)
+    )

@@ -18,17 +18,13 @@ FULL = os.environ.get("FULL") == "1"
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process runs all of these, where pytest-xdist is told so: two installations on two cores
-    would only wait for each other. They bring their own database, so one half of `make test`
-    suffices."""
+    would only wait for each other."""
     here = Path(__file__).parent
-    elsewhere = pytest.mark.skip(reason="has its own PostgreSQL; ran in the half on SQLite")
     for item in items:
         own = {"installation", "yard"} & set(getattr(item, "fixturenames", ()))
         if here in item.path.parents and own:
             item.add_marker(pytest.mark.faults)
             item.add_marker(pytest.mark.xdist_group("faults"))
-            if os.environ.get("DATABASE_URL") and not FULL:
-                item.add_marker(elsewhere)
             if sys.platform != "linux":
                 item.add_marker(pytest.mark.skip(reason="finds processes by /proc"))
 
