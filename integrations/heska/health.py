@@ -26,13 +26,11 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.queries import journal
-from labs.queries.words import clock, duration
+from labs.queries.words import STALLED, clock, duration
 from labs.services.journal import MAX_ATTEMPTS
 
 # Secrets should be replaced before it is forgotten how.
 OLD = timedelta(days=365)
-# The sweep sends every 30 s; what is due for longer than this nobody takes up.
-LATE = timedelta(minutes=5)
 ORPHAN = timedelta(hours=24)
 # A client that was made so long ago, and with which nobody ever asked for a token.
 UNUSED = timedelta(days=1)
@@ -417,7 +415,7 @@ def _on_the_way_out(found: Health) -> Iterator[Trouble]:
         )
     elif found.ways["order"].fails and queue.waiting:
         yield Trouble(code="order", says=f"Orders don't get through. {found.ways['order'].why}")
-    if queue.oldest_due and found.now - queue.oldest_due > LATE:
+    if queue.oldest_due and found.now - queue.oldest_due > STALLED:
         yield Trouble(
             code="stalled",
             says=f"An order has been due for {duration(found.now - queue.oldest_due)} and nobody "

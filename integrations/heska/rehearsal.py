@@ -80,4 +80,9 @@ def _patient(clinic: Clinic) -> Patient:
         raise InvalidInput(
             f"{known} has the id that the patient of test orders would have. Give it another."
         )
+    else:
+        # Whatever became of the record: nobody may take this order for an animal's.
+        known.name, known.species, known.breed, known.owner = NAME, Species.DOG, "", None
+        known.deceased, known.deceased_on = False, None
+        known.save()
     return known

@@ -30,7 +30,7 @@ from labs.models import (
     UnmatchedReason,
 )
 from labs.report import Report
-from labs.services import journal, results, submissions
+from labs.services import journal, results, states, submissions
 
 log = logging.getLogger(__name__)
 # For all calls of one attempt. The tasks' own limit is 60 s, the claim's lease 120 s.
@@ -346,6 +346,8 @@ def _file(message: Message, value: object) -> str:
         message.adapter_version = ADAPTER_VERSION
         message.save(update_fields=["request", "adapter_version"])
         journal.quarantine(message=message, cause=str(error))
+        if message.request is not None:
+            states.show(message.request)
         return "Quarantined"
     message.adapter_version = ADAPTER_VERSION
     filed = results.file_report(message=message, report=report, result_key=result_key)

@@ -48,7 +48,12 @@ def import_patients(*, acting_user: User | None, clinic: Clinic, content: bytes)
         }
         owners, owner_of, more = resolve_owners(clinic, lines, known)
         found, still_more = _without_id(clinic, lines, owner_of)
-        if problems := problems + more + still_more:
+        tests = [
+            Problem(line.number, f"{line.patient_id} is no animal: it is there for test orders.")
+            for line in lines
+            if line.patient_id in known and known[line.patient_id].is_test
+        ]
+        if problems := problems + more + still_more + tests:
             raise ImportRefused(problems)
         known |= found
         owners.write()

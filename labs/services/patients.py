@@ -85,8 +85,10 @@ def create_patient(
 
 
 def update_patient(*, acting_user: User | None, patient: Patient, **fields: Any) -> None:
-    """Change columns of a patient. Raises as `create_patient`."""
+    """Change columns of a patient. Raises as `create_patient`, and for the patient of test orders:
+    under another name it would be taken for an animal."""
     roles.require(acting_user, patient.clinic, "edit_patient")
+    require_animal(patient)
     owner = fields.get("owner")
     if owner is not None and owner.clinic_id != patient.clinic_id:
         raise InvalidInput("This owner is not in the clinic.")

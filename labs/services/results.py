@@ -112,6 +112,8 @@ def _file_unmatched(
         )
         failpoint("filed, not committed")
     failpoint("filed")
+    if request is not None:
+        states.show(request)
     held = unmatched.reason != UnmatchedReason.NO_REQUEST
     return Filed(state=MessageState.UNMATCHED, held=held)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -210,6 +211,17 @@ def refresh(
     request.version += 1
     quick.update(request, "state", "reviewed_at", "version", "updated_at")
     return state
+
+
+def show(request: LabRequest) -> None:
+    """Let every page that shows the request look again, where something came for it that changed
+    none of its rows. Nobody is waited for: who has it locked changes it."""
+    with transaction.atomic():
+        rows = LabRequest.objects.select_for_update(skip_locked=True).filter(pk=request.pk)
+        keys = list(rows.values_list("pk", flat=True))
+        LabRequest.objects.filter(pk__in=keys).update(
+            version=F("version") + 1, updated_at=timezone.now()
+        )
 
 
 def touch(request: LabRequest, *fields: str) -> None:

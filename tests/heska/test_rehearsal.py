@@ -11,9 +11,10 @@ from integrations.heska.health import health
 from integrations.heska.models import Connection
 from integrations.heska.services import deliver
 from labs.errors import InvalidInput, NotAllowed
-from labs.models import LabEvent, LabRequest, MessageState, Panel, Patient, UnmatchedResult
+from labs.models import LabEvent, LabRequest, MessageState, Panel, Patient, Sex, UnmatchedResult
 from labs.queries.candidates import candidates_for
-from labs.services import emergency_codes, matching, ordering
+from labs.services import emergency_codes, imports, matching, ordering, patients
+from labs.services.csv_file import ImportRefused
 from labs.services.emergency import choose
 from tests import factories
 
@@ -59,6 +60,28 @@ def test_nothing_is_sent_without_the_tick(elm, ada, fake_heska):
         "Heska took it"
         in client.get(reverse("heska_pages:health", args=[elm.public_id])).content.decode()
     )
+
+
+def test_its_patient_gets_no_animals_name(elm, ada):
+    first = send(elm, ada)
+    ordering.cancel_request(acting_user=ada, request=first, reason="tested")
+    with pytest.raises(InvalidInput, match="is no animal"):
+        patients.update_patient(acting_user=ada, patient=first.patient, name="Rex")
+    table = f"patient_id,name,species\n{rehearsal.PATIENT_ID},Rex,cat\n"
+    with pytest.raises(ImportRefused) as refused:
+        imports.import_patients(acting_user=ada, clinic=elm, content=table.encode())
+    (problem,) = refused.value.problems
+    assert (problem.line, "is no animal" in problem.what) == (2, True)
+    client = Client()
+    client.force_login(ada)
+    form = {"name": "Rex", "species": "cat", "sex": Sex.UNKNOWN}
+    page = client.post(reverse("labs:edit_patient", args=[first.patient.uuid]), form)
+    assert (page.status_code, "is no animal" in page.content.decode()) == (422, True)
+    # However it was done, the next order says what it is.
+    Patient.objects.update(name="Rex", species="cat", deceased=True)
+    again = send(elm, ada)
+    assert (again.patient.name, again.patient.species) == (rehearsal.NAME, "dog")
+    assert Patient.objects.get().name == rehearsal.NAME
 
 
 def test_one_at_a_time(elm, ada):

@@ -452,6 +452,18 @@ def test_the_queue_and_its_oldest(page, elm, heska):
     assert "stalled" in codes(elm)
 
 
+@pytest.mark.parametrize(("seconds", "said"), [(80, False), (100, True)])
+def test_a_worker_that_stands_still_is_said_here_when_the_request_says_it(
+    page, elm, heska, seconds, said
+):
+    enter(page, elm)
+    request = factories.make_request(factories.make_patient(elm))
+    Submission.objects.update(not_before=timezone.now() - timedelta(seconds=seconds))
+    own = page.get(reverse("labs:request", args=[request.lab_report_id])).content.decode()
+    assert ("the program that sends stands still" in own) == said
+    assert ("stalled" in codes(elm)) == said
+
+
 def test_what_waits_on_the_way_in(elm):
     waits = factories.make_message(elm)
     Message.objects.filter(pk=waits.pk).update(pending_since=timezone.now() - timedelta(minutes=6))

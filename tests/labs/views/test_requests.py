@@ -9,7 +9,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from labs.models import Clinic, LabRequest, Review, Submission
+from labs import vendors
+from labs.models import Clinic, LabRequest, Message, Review, Submission
+from labs.queries.request_page import head
 from labs.report import Identity
 from labs.services import review, submissions
 from tests import factories
@@ -123,6 +125,34 @@ def test_polling_answers_204_until_something_changes(
     part = response.content.decode()
     assert "<html" not in part and "6.13" in part
     assert "Read it again before you sign" in part
+
+
+@pytest.mark.usefixtures("still_clock")
+def test_what_is_held_or_not_understood_shows_at_once(
+    running: LabRequest, bob: User, signed_in: SignIn
+) -> None:
+    """Nothing of the request's own rows says it, so that the page would wait for the minute."""
+    client = signed_in(bob)
+
+    def asked() -> int:
+        running.refresh_from_db()
+        return client.get(address(running), {"v": version}, headers=HTMX).status_code
+
+    version = head(running)
+    assert asked() == 204
+    another = factories.make_report(identity=Identity(patient_name="Smokey", species_code="cat"))
+    factories.make_result(running, another)
+    assert asked() == 200
+    running.refresh_from_db()
+    version = head(running)
+    assert asked() == 204
+    body = b'{"LabReportId": "%s", "Tests": "none"}' % running.lab_report_id.encode()
+    message = factories.make_message(running.clinic, raw=body)
+    Message.objects.filter(pk=message.pk).update(target=f"/api/labresults/{running.result_key}")
+    vendors.default().refile(message.pk)
+    message.refresh_from_db()
+    assert (message.state, message.request) == ("quarantined", running)
+    assert asked() == 200
 
 
 def test_only_what_was_seen_is_signed(running: LabRequest, bob: User, signed_in: SignIn) -> None:
