@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth.views import redirect_to_login
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
+from django_htmx.http import HttpResponseClientRedirect
 
 from labs.admin.scope import ReadOnlyAdmin
 from labs.models import UnmatchedResult, UnmatchedState
@@ -81,7 +85,23 @@ class UnmatchedResultAdmin(ReadOnlyAdmin):
         return Queue
 
     def get_urls(self) -> list[Any]:
-        return [*patterns(ADMIN, self.admin_site.admin_view), *super().get_urls()]
+        return [*patterns(ADMIN, self._own_door), *super().get_urls()]
+
+    def _own_door(self, view: Any) -> Any:
+        """As `admin_view`; but a part of a page that is asked for after the session has ended, such
+        as the hits of a search, is not replaced by the sign-in form: the whole page goes there."""
+        inner = self.admin_site.admin_view(view)
+
+        @wraps(view)
+        def wrapper(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.htmx and not self.admin_site.has_permission(request):
+                page = request.htmx.current_url_abs_path or reverse("admin:index")
+                login = redirect_to_login(page, reverse("admin:login"))
+                return HttpResponseClientRedirect(login.url)
+            answer: HttpResponse = inner(request, *args, **kwargs)
+            return answer
+
+        return wrapper
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

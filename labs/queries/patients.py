@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,14 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from labs import charts
-from labs.models import LabRequest, Patient, RequestedTest, Weight
+from labs.models import (
+    LabRequest,
+    MatchDecision,
+    Patient,
+    RequestedTest,
+    UnmatchedResult,
+    Weight,
+)
 from labs.queries import events as audit
 from labs.queries.history import Earlier, history
 from labs.queries.paging import Page, page_of
@@ -50,6 +58,7 @@ class RequestLine:
     request: LabRequest
     chip: Chip
     summary: Summary | None
+    orphans: list[UnmatchedResult]  # what a person put on it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +91,7 @@ class PatientPage:
 
 
 def patient_page(patient: Patient, number: int) -> PatientPage:
-    """Six statements. `patient` with owner."""
+    """Seven statements. `patient` with owner."""
     now = timezone.now()
     rows = (
         LabRequest.objects.filter(patient=patient)
@@ -92,6 +101,11 @@ def patient_page(patient: Patient, number: int) -> PatientPage:
     page = page_of(rows, number, 25)
     found = summaries(page.rows, all_runs=True)
     known = turnarounds(patient.clinic_id)
+    put: dict[int, list[UnmatchedResult]] = defaultdict(list)
+    for decision in MatchDecision.objects.filter(request__in=page.rows, active=True).select_related(
+        "unmatched"
+    ):
+        put[decision.request_id or 0].append(decision.unmatched)
     return PatientPage(
         patient=patient,
         requests=Page(
@@ -100,6 +114,7 @@ def patient_page(patient: Patient, number: int) -> PatientPage:
                     request=request,
                     chip=state_chip(request, now, known),
                     summary=found.get(request.pk),
+                    orphans=put[request.pk],
                 )
                 for request in page.rows
             ],

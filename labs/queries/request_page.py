@@ -27,6 +27,7 @@ from labs.queries.patients import with_weight
 from labs.queries.results import Results, results_of
 from labs.queries.timeline import DELIVERED, Step, steps
 from labs.queries.trouble import Trouble, is_overdue, troubles
+from labs.queries.witnesses import Witness, witnesses
 from labs.queries.words import (
     OPEN_TESTS,
     Chip,
@@ -79,6 +80,7 @@ class RequestPage:
     can_cancel: bool
     may_be_there: bool
     version: str
+    seen_by: list[Witness]  # where a person put results on it: who may have acted on them
 
     @property
     def open_tests(self) -> list[tuple[RequestedTest, Chip, str]]:
@@ -143,6 +145,9 @@ def request_page(request: LabRequest) -> RequestPage:
         can_cancel=request.state != RequestState.CANCELLED and not results.runs,
         may_be_there=_may_be_there(submission, tests),
         version=head(request),
+        seen_by=witnesses(request, request.requested_at)
+        if any(run.run.unmatched for run in results.runs)
+        else [],
     )
 
 
@@ -192,6 +197,12 @@ def _notices(
 ) -> list[str]:
     """What is to be done outside of this application, or once more in it."""
     found = []
+    if request.sent_for is not None:
+        found.append(
+            f"Moved here from {request.sent_for}. The analyzer still shows "
+            f"{request.sent_for.name}: run it under that name. The results come to "
+            f"{request.patient.name}."
+        )
     if request.state == RequestState.CANCELLED and _may_be_there(submission, tests):
         found.append(
             "Cancelled here. The laboratory has this order, or may have it: remove it at the "
@@ -249,7 +260,13 @@ def heads() -> Any:
     """Requests with all that stands at the head of their page: two statements."""
     return with_weight(
         LabRequest.objects.select_related(
-            "patient__owner", "patient__clinic", "clinic", "submission", "requested_by", "first"
+            "patient__owner",
+            "patient__clinic",
+            "clinic",
+            "submission",
+            "requested_by",
+            "first",
+            "sent_for",
         ).prefetch_related("tests__panel", "tests__specimen"),
         patient="patient",
     )

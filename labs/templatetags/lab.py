@@ -16,7 +16,7 @@ from labs.queries import words
 from labs.queries.nav import Nav, nav
 
 PLACES = {
-    "worklist": {"worklist", "request", "new_request", "emergency"},
+    "worklist": {"worklist", "request", "new_request", "emergency", "move_request"},
     "unmatched": {"unmatched", "match", "unmatched_history"},
     "patients": {"patients", "patient", "edit_patient", "new_patient"},
     "messages": {"messages", "message"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +17,16 @@ from django.utils import timezone
 from labs import roles
 from labs.models import MatchDecision, Patient, UnmatchedResult, UnmatchedState
 from labs.queries import orphans
-from labs.queries.candidates import Candidate, candidates_for
+from labs.queries.candidates import Candidate, candidates_for, separated
+from labs.queries.refused import refused
+from labs.queries.witnesses import witnesses
 from labs.queries.words import duration
 
 CARDS = 3
 DISMISSALS = ("Quality control run", "Test run", "Duplicate", "Not ours", "Unusable")
 OTHER = "Other"
+# A slip of the hand is noticed at once: for so long it is taken back by one key, without a reason.
+UNDO = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +85,9 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
     decisions = orphans.decisions_of(unmatched)
     active = next((decision for decision in decisions if decision.active), None)
     waits = unmatched.state in (UnmatchedState.OPEN, UnmatchedState.HELD)
-    found = _found(unmatched, runs, chosen, active, waits)
+    back = refused(unmatched) if waits else {}
+    found = _found(unmatched, runs, chosen, active, waits, set(back))
+    seen_by = witnesses(active.request, active.at) if active else []
     query = said(request.GET, "q")
     waited = timezone.now() - unmatched.created_at
     readings = orphans.first_readings(shown, 100)
@@ -107,7 +114,24 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "found": search(unmatched, query) if query else [],
         "dismissals": DISMISSALS,
         "other": OTHER,
+        "refused": back.values(),
+        "again": next((d for d in back.values() if waits and found and _is(found[0], d)), None),
+        "seen_by": seen_by,
+        "undo_seconds": undo_seconds(unmatched, request.user, active) if active else 0,
+        "moves_to": found[0] if not waits and found and chosen == found[0].patient.uuid else None,
     }
+
+
+def undo_seconds(unmatched: UnmatchedResult, user: Any, active: MatchDecision | None = None) -> int:
+    """For how long that person may still take their own match back without a reason."""
+    active = active or unmatched.decisions.filter(active=True).first()
+    if active is None or active.actor_id != user.pk:
+        return 0
+    return max(0, int((active.at + UNDO - timezone.now()).total_seconds()))
+
+
+def _is(candidate: Candidate, decision: MatchDecision) -> bool:
+    return candidate.chosen and candidate.patient.pk == decision.patient_id
 
 
 def _chosen(request: Any) -> UUID | None:
@@ -127,12 +151,20 @@ def _found(
     chosen: UUID | None,
     active: MatchDecision | None,
     waits: bool,
+    back: set[int],
 ) -> list[Candidate]:
-    """Whom to set beside it: all while it waits, then the one it was attached to, else nobody."""
+    """Whom to set beside it: while it waits all but those that it was taken from, unless a person
+    looks one of them up; then the one it was attached to, or is to be moved to; else nobody."""
     if waits:
-        return candidates_for(unmatched, runs=runs, chosen=chosen)
+        every = candidates_for(unmatched, runs=runs, chosen=chosen)
+        left = [c for c in every if c.chosen or c.patient.pk not in back]
+        # "Differs from 1" is said of the one that stands first now.
+        return separated(left) if len(left) < len(every) else left
     if active is None or active.patient is None:
         return []
+    if chosen not in (None, active.patient.uuid):
+        every = candidates_for(unmatched, runs=runs, chosen=chosen)
+        return [c for c in every[:1] if c.patient.uuid == chosen]
     return candidates_for(unmatched, runs=runs, chosen=active.patient.uuid)[:1]
 
 
@@ -157,7 +189,10 @@ def search(unmatched: UnmatchedResult, text: str) -> QuerySet[Patient] | list[Pa
 
 
 def urls(unmatched: UnmatchedResult, door: Door) -> dict[str, str]:
-    names = ("match", "match_search", "hold", "dismiss", "reopen", "unmatch")
+    names = (
+        *("match", "match_search", "hold", "dismiss", "reopen", "unmatch"),
+        *("move", "split", "new_patient", "changed"),
+    )
     return {f"{name}_url": door.url(name, unmatched) for name in names} | {
         "queue_url": reverse(door.queue)
     }

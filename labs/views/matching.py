@@ -6,27 +6,37 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import URLPattern, path
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labs.errors import InvalidInput, LabError, Stale
+from labs.errors import InvalidInput, Stale
 from labs.matching.compare import VERSION
 from labs.matching.reading import plain
 from labs.models import LabRequest, UnmatchedResult
 from labs.queries import orphans
 from labs.queries.candidates import Candidate, candidates_for
 from labs.services import matching
-from labs.views.access import load, staff_required
-from labs.views.match_page import DISMISSALS, OTHER, STAFF, Door, page, said, search, urls
+from labs.views import ways_out
+from labs.views.access import staff_required
+from labs.views.match_act import act, load_orphan
+from labs.views.match_page import (
+    DISMISSALS,
+    OTHER,
+    STAFF,
+    Door,
+    page,
+    said,
+    search,
+    undo_seconds,
+    urls,
+)
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-STATUS = {"stale": 409, "not_allowed": 403, "invalid": 422}
-NOTHING_WRITTEN = "Nothing was attached."
+UNDONE = "Undone at once"
 
 
 def patterns(door: Door = STAFF, wrap: Callable[..., Any] | None = None) -> list[URLPattern]:
@@ -40,6 +50,10 @@ def patterns(door: Door = STAFF, wrap: Callable[..., Any] | None = None) -> list
         "dismiss": ("dismiss/", dismiss_unmatched),
         "reopen": ("reopen/", reopen_unmatched),
         "unmatch": ("unmatch/", unmatch),
+        "move": ("move/", move),
+        "split": ("split/", ways_out.split),
+        "new_patient": ("new/", ways_out.new_patient),
+        "changed": ("changed/", ways_out.changed),
     }
     return [
         path(f"<uuid:uuid>/{tail}", wrap(view), {"door": door}, name=prefix + name)
@@ -51,16 +65,16 @@ def patterns(door: Door = STAFF, wrap: Callable[..., Any] | None = None) -> list
 def match_unmatched(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
     """GET: the orphan beside its candidates; `?candidate=` puts one that was found by search first.
     POST: attach it to the candidate that was shown."""
-    unmatched = _load(request, uuid, door)
+    unmatched = load_orphan(request, uuid, door)
     if request.method == "POST":
-        return _decide(request, unmatched, door, _attach)
+        return act(request, unmatched, door, _attach, refused="Nothing was attached.")
     return page(request, unmatched, door)
 
 
 @require_GET
 def search_patients(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
     """The list under the search box, as the person types."""
-    unmatched = _load(request, uuid, door)
+    unmatched = load_orphan(request, uuid, door)
     return render(
         request,
         "labs/match_found.html",
@@ -78,7 +92,7 @@ def hold_unmatched(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> Http
             reason=said(post, "reason"),
         )
 
-    return _decide(request, _load(request, uuid, door), door, hold)
+    return act(request, load_orphan(request, uuid, door), door, hold)
 
 
 @require_POST
@@ -96,7 +110,7 @@ def dismiss_unmatched(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> H
             reason=f"{why}: {words}" if words else why,
         )
 
-    return _decide(request, _load(request, uuid, door), door, dismiss)
+    return act(request, load_orphan(request, uuid, door), door, dismiss)
 
 
 @require_POST
@@ -104,7 +118,7 @@ def reopen_unmatched(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> Ht
     def reopen(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> None:
         matching.reopen(acting_user=user, unmatched=unmatched, expected_version=version)
 
-    return _decide(request, _load(request, uuid, door), door, reopen)
+    return act(request, load_orphan(request, uuid, door), door, reopen)
 
 
 @require_POST
@@ -112,60 +126,52 @@ def unmatch(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpRespons
     """Take a match back. Other pages may post here too, with `version`, `reason` and `next`."""
 
     def take_back(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> None:
+        at_once = post.get("undo") and undo_seconds(unmatched, user)
         matching.unmatch(
             acting_user=user,
             unmatched=unmatched,
             expected_version=version,
+            reason=said(post, "reason") or (UNDONE if at_once else ""),
+        )
+
+    return act(request, load_orphan(request, uuid, door), door, take_back)
+
+
+@require_POST
+def move(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
+    """From the animal that it was matched to onto the one that was looked up."""
+
+    def move_there(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> None:
+        candidate, found = _confirmed(post, unmatched)
+        matching.move(
+            acting_user=user,
+            unmatched=unmatched,
+            patient=candidate.patient,
+            expected_version=version,
             reason=said(post, "reason"),
+            request=_target_of(post, candidate),
+            evidence=_evidence(candidate, found, post),
         )
 
-    return _decide(request, _load(request, uuid, door), door, take_back)
-
-
-def _load(request: Any, uuid: UUID, door: Door) -> UnmatchedResult:
-    """Of a clinic where the person works, or 404. A superuser may look through the admin, and
-    decides nothing without a place at the clinic (labs.roles)."""
-    if not door.is_admin:
-        mine: UnmatchedResult = load(request, orphans.orphans().for_user(request.user), uuid=uuid)
-        return mine
-    rows = orphans.orphans()
-    if not request.user.is_superuser:
-        rows = rows.for_user(request.user)
-    found: UnmatchedResult = get_object_or_404(rows, uuid=uuid)
-    return found
-
-
-def _decide(
-    request: Any,
-    unmatched: UnmatchedResult,
-    door: Door,
-    decide: Callable[[Any, UnmatchedResult, User, int], None],
-) -> HttpResponse:
-    """Do it and show what came of it; a refusal shows the page as it is now, with the reason."""
-    try:
-        try:
-            version = int(request.POST.get("version", ""))
-        except ValueError:
-            raise InvalidInput("The form was incomplete. Try again.") from None
-        decide(request.POST, unmatched, request.user, version)
-    except LabError as problem:
-        fresh = _load(request, unmatched.uuid, door)
-        return page(
-            request,
-            fresh,
-            door,
-            problem=f"{problem.message} {NOTHING_WRITTEN}"
-            if decide is _attach
-            else problem.message,
-            status=STATUS.get(problem.code, 400),
-        )
-    after = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(after, allowed_hosts=None):
-        after = door.url("match", unmatched)
-    return HttpResponseRedirect(after)
+    orphan = load_orphan(request, uuid, door)
+    return act(request, orphan, door, move_there, refused="It stays where it is.")
 
 
 def _attach(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> None:
+    candidate, found = _confirmed(post, unmatched)
+    matching.match(
+        acting_user=user,
+        unmatched=unmatched,
+        patient=candidate.patient,
+        request=_target_of(post, candidate),
+        expected_version=version,
+        evidence=_evidence(candidate, found, post),
+    )
+
+
+def _confirmed(post: Any, unmatched: UnmatchedResult) -> tuple[Candidate, list[Candidate]]:
+    """The animal that was shown, if its record still reads so and, where something contradicts it,
+    its name was typed; and the others."""
     candidate, found = _candidate_of(post, unmatched)
     patient = candidate.patient
     if post.get("seen", "") != candidate.seen_key:
@@ -175,14 +181,7 @@ def _attach(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> 
             f"{candidate.comparison.serious_words} Type the animal's name, {patient.name}, to "
             "attach it all the same."
         )
-    matching.match(
-        acting_user=user,
-        unmatched=unmatched,
-        patient=patient,
-        request=_target_of(post, candidate),
-        expected_version=version,
-        evidence=_evidence(candidate, found, post),
-    )
+    return candidate, found
 
 
 def _candidate_of(post: Any, unmatched: UnmatchedResult) -> tuple[Candidate, list[Candidate]]:

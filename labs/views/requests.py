@@ -15,7 +15,7 @@ from labs.forms import FormKey
 from labs.models import LabRequest
 from labs.queries.request_page import head, heads, request_page
 from labs.queries.words import submission_of
-from labs.services import ordering, outbox, review
+from labs.services import ordering, outbox, review, viewing
 from labs.views.access import StaffRequest, load, staff_required
 from labs.views.polling import unchanged
 
@@ -34,6 +34,8 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     patient = lab_request.patient
     patient.weight_kg, patient.weighed_on = lab_request.weight_kg, lab_request.weighed_on
     shown = request_page(lab_request)
+    if shown.results.runs:
+        viewing.viewed(acting_user=request.user, request=lab_request)
     seen = _number(request.GET.get("seen", ""))
     seen = lab_request.version if seen < 0 else seen
     context = {

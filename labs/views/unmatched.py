@@ -6,10 +6,11 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from labs.models import UnmatchedResult
+from labs.models import UnmatchedResult, UnmatchedState
 from labs.queries import events
 from labs.queries import unmatched as queries
 from labs.queries.paging import page_number
+from labs.queries.witnesses import Witness, witnesses
 from labs.views.access import StaffRequest, load, staff_required
 from labs.views.polling import unchanged
 
@@ -38,13 +39,24 @@ def history(request: StaffRequest, uuid: UUID) -> HttpResponse:
     unmatched = load(
         request,
         UnmatchedResult.objects.for_user(request.user).select_related(
-            "suggested_request", "held_by"
+            "suggested_request", "held_by", "split_from"
         ),
         uuid=uuid,
     )
     context = {
         "unmatched": unmatched,
         "events": events.of_unmatched(unmatched),
-        "messages_in": unmatched.messages.defer("raw", "reply").order_by("pk"),
+        "seen_by": _seen_by(unmatched),
+        # What was split came in the messages of the first part.
+        "messages_in": (unmatched.split_from or unmatched)
+        .messages.defer("raw", "reply")
+        .order_by("pk"),
     }
     return render(request, "labs/unmatched_history.html", context)
+
+
+def _seen_by(unmatched: UnmatchedResult) -> list[Witness]:
+    if unmatched.state != UnmatchedState.MATCHED:
+        return []
+    standing = unmatched.decisions.select_related("request").get(active=True)
+    return witnesses(standing.request, standing.at)

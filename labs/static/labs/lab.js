@@ -125,6 +125,11 @@
     const row = chosen && rows().find((other) => link(other)?.getAttribute("href") === chosen);
     if (row) row.classList.add("sel");
   });
+  // Whoever takes a match back later must know who has it on paper.
+  window.addEventListener("beforeprint", () => {
+    const page = $("[data-printed]"), token = $("[name=csrfmiddlewaretoken]");
+    if (page && token) fetch(page.dataset.printed, { method: "POST", headers: { "X-CSRFToken": token.value }, keepalive: true }).catch(() => {});
+  });
   const connection = (lost) => { const bar = $("#offline"); if (bar) bar.hidden = !lost; };
   ["htmx:sendError", "htmx:timeout"].forEach((name) => document.addEventListener(name, () => connection(true)));
   document.addEventListener("htmx:afterRequest", (event) => {

@@ -26,7 +26,8 @@
     focus(`#card-${number} [name=typed_name]`) || focus(`#card-${number} .m-attach`);
   const actions = {
     1: () => choose(1), 2: () => choose(2), 3: () => choose(3),
-    n: () => focus("#none"), s: () => focus("#find"), h: () => focus("#hold"), u: () => focus("#reason"),
+    n: () => focus("#none"), s: () => focus("#find"), h: () => focus("#hold"),
+    u: () => focus("#undo-now") || focus("#reason"),
     j: () => follow("j"), k: () => follow("k"),
   };
 
@@ -54,7 +55,7 @@
     const quick = now - last < BURST;
     last = now;
     if (event.key === "Enter" && (quick || keys)) return event.preventDefault();
-    const field = event.target.closest?.("input:not([type=radio]), select, textarea");
+    const field = event.target.closest?.("input:not([type=radio], [type=checkbox]), select, textarea");
     if (field && event.key === "Escape") field.blur();
     if (field || event.key.length !== 1 || event.key === " ") return;
     if (localStorage.getItem("single-keys") === "off") return;
@@ -63,6 +64,17 @@
     clearTimeout(timer);
     timer = setTimeout(settle, BURST);
   }, true);
+
+  // The admin has no other place where single keys are switched off.
+  const keysOn = page.querySelector("[data-keys-on]");
+  if (keysOn) {
+    keysOn.checked = localStorage.getItem("single-keys") !== "off";
+    keysOn.addEventListener("change", () => localStorage.setItem("single-keys", keysOn.checked ? "on" : "off"));
+  }
+
+  // After half a minute a match is taken back with a reason: the server says so too.
+  const undo = page.querySelector(".m-undo");
+  if (undo) setTimeout(() => undo.remove(), Number(undo.dataset.seconds) * 1000);
 
   page.querySelector(".m-problem")?.focus();
 })();
