@@ -1,4 +1,4 @@
-"""The only caller of Heska's addresses. Knows HTTP and which answer means what, and no database."""
+"""The only caller of Heska's addresses: HTTP, and no database. What an answer means: `answers`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from integrations.heska import recording, transport
+from integrations.heska.answers import HeskaError, Reply, refusal, refuses_key, said
 from integrations.heska.conf import Endpoint
 from integrations.heska.transport import Watch
 from integrations.heska.wire import masking, outbound
@@ -30,64 +29,6 @@ READ_SECONDS = 15
 TOTAL_SECONDS = 30
 MAX_REPLY = 1024 * 1024
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-TRANSIENT = {408, 425, 429}
-
-
-class HeskaError(Exception):
-    """A call that did not succeed. `str()` is one sentence for staff, `words` what Heska said,
-    `reply` its bytes.
-
-    `permanent`: the same call would fail again, so a person must act; else it is sent again later,
-    and `outcome_unknown` says that it may have arrived. `set_up`: credentials, key or address are
-    to be mended, the order itself is not refused; `stops_clinic`: no order of this clinic can get
-    through before that; `credentials`: it is the clinic's pair that is refused, not the operator's
-    key. `stale_token`: a 401 that a new token may mend.
-    """
-
-    def __init__(
-        self,
-        sentence: str,
-        *,
-        permanent: bool,
-        words: str = "",
-        outcome_unknown: bool = False,
-        retry_after: timedelta | None = None,
-        not_sooner: timedelta = timedelta(0),
-        set_up: bool = False,
-        stops_clinic: bool = False,
-        stale_token: bool = False,
-        credentials: bool = False,
-    ) -> None:
-        super().__init__(sentence)
-        self.permanent = permanent
-        self.words = words
-        self.outcome_unknown = outcome_unknown
-        self.retry_after = retry_after
-        self.not_sooner = not_sooner
-        self.set_up = set_up
-        self.stops_clinic = stops_clinic
-        self.stale_token = stale_token
-        self.credentials = credentials
-        self.status: int | None = None
-        self.reply = b""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """`body` as it came, never unpacked: nothing but plain bytes was asked for."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def packed(self) -> bool:
-        return self.headers.get("content-encoding", "identity").strip().lower() != "identity"
-
-    @property
-    def is_page(self) -> bool:
-        kind = self.headers.get("content-type", "")
-        return outbound.is_html(self.body) or bool(self.body and "html" in kind.lower())
 
 
 SHORTEST_SECRET = 8  # a shorter one is a word of the language, and hides nothing
@@ -131,10 +72,10 @@ def _get_token(
         seconds,
     )
     if not 200 <= reply.status < 300:
-        raise _refusal(reply, token_call=True)
+        raise refusal(reply, token_call=True)
     token = None if reply.packed else outbound.read_token(reply.body, time.time())
     if token is None:
-        raise _said(
+        raise said(
             reply,
             HeskaError(
                 "Heska answered the request for a token with something that holds none.",
@@ -176,7 +117,7 @@ def _submit(
     )
     there = reply.status == HTTPStatus.CONFLICT
     if not there and not 200 <= reply.status < 300:
-        raise _refusal(reply)
+        raise refusal(reply)
     unclear = ""
     if reply.is_page:
         # A proxy's page with a 200: nobody knows whether Heska ever saw the order.
@@ -186,7 +127,7 @@ def _submit(
     elif outbound.names_another(reply.body, lab_report_id):
         unclear = "Heska answered about another order than the one sent."
     if unclear:
-        raise _said(reply, HeskaError(unclear, permanent=False, outcome_unknown=True))
+        raise said(reply, HeskaError(unclear, permanent=False, outcome_unknown=True))
     if there:
         known = Receipt(external_id=outbound.known_id(reply.body))
         return reply, outbound.Answer(receipt=known)
@@ -194,10 +135,10 @@ def _submit(
     answer = outbound.read_answer(_without(reply.body, endpoint, token))
     if answer.status:
         # An error inside a success: what the gateway wraps, it answers with 200.
-        raise _refusal(Reply(status=answer.status, headers=reply.headers, body=reply.body))
+        raise refusal(Reply(status=answer.status, headers=reply.headers, body=reply.body))
     if answer.refused:
         words = outbound.error_words(reply.body)
-        raise _said(reply, HeskaError("Heska refused the order.", permanent=True, words=words))
+        raise said(reply, HeskaError("Heska refused the order.", permanent=True, words=words))
     return reply, answer
 
 
@@ -234,19 +175,10 @@ def _post(
     taken."""
     ends = time.monotonic() + min(seconds, TOTAL_SECONDS)
     reply = _send(endpoint, endpoint.subscription_key, path, body, headers, secret, seconds)
-    if not endpoint.next_key or not _refuses_key(reply):
+    if not endpoint.next_key or not refuses_key(reply):
         return reply
     log.warning("HESKA_SUBSCRIPTION_KEY is refused; asking with HESKA_SUBSCRIPTION_KEY_NEXT.")
     return _send(endpoint, endpoint.next_key, path, body, headers, secret, ends - time.monotonic())
-
-
-def _refuses_key(reply: Reply) -> bool:
-    if reply.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return False
-    if reply.packed or reply.is_page:
-        return False
-    words = outbound.error_words(reply.body).casefold()
-    return "subscription key" in words and "quota" not in words
 
 
 def _send(
@@ -398,95 +330,3 @@ def _url(endpoint: Endpoint, path: str) -> str:
             set_up=True,
         )
     return endpoint.base_url + path
-
-
-def _refusal(reply: Reply, *, token_call: bool = False) -> HeskaError:
-    return _said(reply, _meaning(reply, token_call=token_call))
-
-
-def _said(reply: Reply, error: HeskaError) -> HeskaError:
-    error.status, error.reply = reply.status, reply.body
-    return error
-
-
-def _meaning(reply: Reply, *, token_call: bool) -> HeskaError:
-    """The contract's table "Heska answers", and example 05's bodies."""
-    words = "" if reply.packed else outbound.error_words(reply.body)
-    status = reply.status
-    if 300 <= status < 400 or (status == HTTPStatus.NOT_FOUND and not reply.is_page):
-        return HeskaError(
-            "Heska's address or path is wrong. The operator checks HESKA_BASE_URL and the paths.",
-            permanent=True,
-            words=words,
-            set_up=True,
-        )
-    if status in TRANSIENT or status >= 500:
-        return HeskaError(
-            "Heska is busy." if status == 429 else f"Heska is not available (error {status}).",
-            permanent=False,
-            words=words,
-            outcome_unknown=status >= 500 or status == 408,
-            retry_after=retry_after(reply),
-        )
-    if reply.is_page:
-        # Not Heska's: it answers in JSON or plain text. A page says nothing of clinic or order.
-        return HeskaError(
-            f"Something between us and Heska answered with a web page (error {status}).",
-            permanent=False,
-            retry_after=retry_after(reply),
-        )
-    if _refuses_key(reply):
-        return HeskaError(
-            "Heska does not accept the subscription key. The operator sets HESKA_SUBSCRIPTION_KEY.",
-            permanent=True,
-            words=words,
-            set_up=True,
-            stops_clinic=True,
-        )
-    if status == HTTPStatus.FORBIDDEN and "quota" in words.casefold():
-        return HeskaError(
-            "The quota with Heska is used up.",
-            permanent=False,
-            words=words,
-            retry_after=retry_after(reply),
-        )
-    if token_call or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return HeskaError(
-            "Heska refuses this clinic's credentials. An administrator enters the client id and "
-            "secret again.",
-            permanent=True,
-            words=words,
-            set_up=True,
-            stops_clinic=True,
-            stale_token=status == HTTPStatus.UNAUTHORIZED and not token_call,
-            credentials=True,
-        )
-    return HeskaError("Heska refused the order.", permanent=True, words=words)
-
-
-def retry_after(reply: Reply) -> timedelta | None:
-    """`Retry-After` in seconds or as a date (RFC 9110, 10.2.3), clamped to 1 s … 1 h."""
-    text = reply.headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    try:
-        if text.isascii() and text.isdecimal():
-            seconds = float(text)
-        else:
-            seconds = (_moment(text) - _their_now(reply)).total_seconds()
-    except (ValueError, OverflowError):
-        return None
-    return timedelta(seconds=min(max(seconds, 1.0), 3600.0))
-
-
-def _their_now(reply: Reply) -> datetime:
-    """By the answer's own `Date`: their clock and ours may be a day apart."""
-    try:
-        return _moment(reply.headers.get("date", ""))
-    except (ValueError, OverflowError):
-        return datetime.now(UTC)
-
-
-def _moment(text: str) -> datetime:
-    moment = parsedate_to_datetime(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

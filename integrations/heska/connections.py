@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from oauth2_provider.models import clear_expired, get_application_model
 
-from integrations.heska.client import HeskaError
+from integrations.heska.answers import HeskaError
 from integrations.heska.conf import VENDOR, settings_digest
 from integrations.heska.fields import Unreadable
 from integrations.heska.models import Connection, InboundClient

@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.db import DatabaseError
 from django.db.models import Q
 
-from integrations.heska.client import HeskaError
+from integrations.heska.answers import HeskaError
 from integrations.heska.models import Connection, Contact, InboundClient
 from labs import clock
 

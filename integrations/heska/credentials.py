@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from integrations.heska import client, connections, contacts
+from integrations.heska.answers import HeskaError
 from integrations.heska.conf import Endpoint, endpoint
 from integrations.heska.models import Connection
 from labs import roles
@@ -121,7 +122,7 @@ def _ask(at: Endpoint, key: str, client_id: str, client_secret: str) -> Asked:
 
     try:
         client.get_token(at, client_id=client_id, client_secret=client_secret, seconds=SECONDS)
-    except client.HeskaError as error:
+    except HeskaError as error:
         return Asked(
             ok=False,
             said=str(error),

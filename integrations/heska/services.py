@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from integrations.heska import client, connections, recording, tokens
+from integrations.heska.answers import HeskaError
 from integrations.heska.conf import ADAPTER_VERSION, VENDOR, endpoint
 from integrations.heska.fields import Unreadable
 from integrations.heska.models import Connection
@@ -97,7 +98,7 @@ def _attempt(attempt: Attempt) -> None:
         return
     try:
         answer = _submit(attempt, connection, body)
-    except client.HeskaError as error:
+    except HeskaError as error:
         _settle_error(claim, connection, error)
         return
     submissions.settle_accepted(claim, answer.receipt)
@@ -116,7 +117,7 @@ def _submit(attempt: Attempt, connection: Connection, body: str) -> outbound.Ans
     token = tokens.get(connection, attempt.left)
     try:
         answer = _call(attempt, token, body)
-    except client.HeskaError as error:
+    except HeskaError as error:
         if not error.stale_token:
             _believe(connection)
             raise
@@ -128,7 +129,7 @@ def _submit(attempt: Attempt, connection: Connection, body: str) -> outbound.Ans
     return answer
 
 
-def _doubt(connection: Connection, error: client.HeskaError) -> client.HeskaError:
+def _doubt(connection: Connection, error: HeskaError) -> HeskaError:
     """A 401 for a token that this very attempt was given: another would be its second. Heska may
     not know its own token yet, so the next attempt asks again; two of them in a row are no
     accident."""
@@ -136,7 +137,7 @@ def _doubt(connection: Connection, error: client.HeskaError) -> client.HeskaErro
     connection.refresh_from_db(fields=["token_refusals"])
     if connection.token_refusals >= 2:
         return error
-    return client.HeskaError(
+    return HeskaError(
         "Heska does not accept the token that it has just given.",
         permanent=False,
         words=error.words,
@@ -150,7 +151,7 @@ def _believe(connection: Connection) -> None:
 def _call(attempt: Attempt, token: tokens.Token, body: str) -> outbound.Answer:
     claim = attempt.claim
     if attempt.left() < 1:
-        raise client.HeskaError("Heska's token came too late to send the order.", permanent=False)
+        raise HeskaError("Heska's token came too late to send the order.", permanent=False)
     attempt.called = True
     _, answer = client.submit(
         endpoint(),
@@ -190,9 +191,7 @@ def _journal(claim: submissions.Claim, call: recording.Exchange) -> None:
     )
 
 
-def _settle_error(
-    claim: submissions.Claim, connection: Connection, error: client.HeskaError
-) -> None:
+def _settle_error(claim: submissions.Claim, connection: Connection, error: HeskaError) -> None:
     if error.set_up:
 
         def settle() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from django.db.models import BooleanField, Case, F, Q, Value, When
 
 from integrations.heska import client, connections, contacts
+from integrations.heska.answers import HeskaError
 from integrations.heska.conf import endpoint
 from integrations.heska.models import Connection
 from labs import clock
@@ -45,7 +46,7 @@ class Token:
 
 def get(connection: Connection, left: Callable[[], float]) -> Token:
     """The cached token, else a new one; where another worker calls for it, the one it gets. `left`:
-    seconds until the caller must be done. Raises client.HeskaError: no order was sent."""
+    seconds until the caller must be done. Raises HeskaError: no order was sent."""
     patience = time.monotonic() + PATIENCE_SECONDS
     while True:
         row = _look(connection)
@@ -55,7 +56,7 @@ def get(connection: Connection, left: Callable[[], float]) -> Token:
             raise _refused(row)
         if row.resting:
             # Heska was asked by somebody a moment ago; one question at each step is enough.
-            raise client.HeskaError(
+            raise HeskaError(
                 row.token_error,
                 permanent=False,
                 not_sooner=row.token_not_before - clock.read(),
@@ -63,7 +64,7 @@ def get(connection: Connection, left: Callable[[], float]) -> Token:
         if lease := _claim(row):
             return _call(row, lease, left())
         if left() < 1 or time.monotonic() > patience:
-            raise client.HeskaError("Heska's token did not come in time.", permanent=False)
+            raise HeskaError("Heska's token did not come in time.", permanent=False)
         time.sleep(LOOK_AGAIN_SECONDS)
 
 
@@ -113,7 +114,7 @@ def _call(row: Connection, lease: uuid.UUID, seconds: float) -> Token:
             client_secret=row.client_secret,
             seconds=seconds,
         )
-    except client.HeskaError as error:
+    except HeskaError as error:
         # Whatever became of this call: the order itself was surely not sent.
         error.outcome_unknown = False
         wait = error.retry_after or WAITS[min(row.token_failures, len(WAITS) - 1)]
@@ -143,7 +144,7 @@ def _call(row: Connection, lease: uuid.UUID, seconds: float) -> Token:
     return token
 
 
-def _refused(row: Connection) -> client.HeskaError:
-    return client.HeskaError(
+def _refused(row: Connection) -> HeskaError:
+    return HeskaError(
         row.refused_why, permanent=True, words=row.refused_words, set_up=True, stops_clinic=True
     )

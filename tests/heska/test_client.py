@@ -16,6 +16,7 @@ from email.utils import format_datetime
 import pytest
 
 from integrations.heska import client
+from integrations.heska.answers import HeskaError
 from integrations.heska.conf import Endpoint
 from tests.heska import examples
 
@@ -42,7 +43,7 @@ def submit(endpoint):
 def refused(endpoint, fake, status, body, headers=None, *, token_call=False):
     path = "/oauth/token" if token_call else "/labreports"
     fake.on(path, (status, body, headers or {}))
-    with pytest.raises(client.HeskaError) as error:
+    with pytest.raises(HeskaError) as error:
         if token_call:
             client.get_token(endpoint, client_id="c", client_secret="s")
         else:
@@ -160,7 +161,7 @@ def test_the_second_subscription_key_is_for_that_refusal_alone(endpoint, fake_he
     ]:
         refused(both, fake_heska, status, {"message": words})
     fake_heska.on("/labreports", (401, b"<html>invalid subscription key", {}))
-    with pytest.raises(client.HeskaError):
+    with pytest.raises(HeskaError):
         submit(both)
     assert {call.headers["Ocp-Apim-Subscription-Key"] for call in fake_heska.calls} == {KEY}
     assert len(fake_heska.calls) == 5
@@ -313,14 +314,14 @@ def test_an_empty_or_unreadable_2xx_is_accepted(endpoint, fake_heska, body):
 )
 def test_a_web_page_with_a_200_says_nothing_of_the_order(endpoint, fake_heska, body, content_type):
     fake_heska.on("/labreports", (200, body, {"Content-Type": content_type}))
-    with pytest.raises(client.HeskaError) as error:
+    with pytest.raises(HeskaError) as error:
         submit(endpoint)
     assert (error.value.permanent, error.value.outcome_unknown) == (False, True)
 
 
 def test_an_answer_about_another_order_is_not_this_ones(endpoint, fake_heska):
     fake_heska.on("/labreports", (200, {"LabReportId": "VL-OTHER", "HeskaReportId": "1"}, {}))
-    with pytest.raises(client.HeskaError) as error:
+    with pytest.raises(HeskaError) as error:
         submit(endpoint)
     assert (error.value.permanent, error.value.outcome_unknown) == (False, True)
 
@@ -340,7 +341,7 @@ def test_an_answer_about_another_order_is_not_this_ones(endpoint, fake_heska):
 )
 def test_an_answer_without_a_usable_token(endpoint, fake_heska, body):
     fake_heska.on("/oauth/token", (200, body, {}))
-    with pytest.raises(client.HeskaError) as error:
+    with pytest.raises(HeskaError) as error:
         client.get_token(endpoint, client_id="c", client_secret="s")
     assert not error.value.permanent
 
@@ -378,7 +379,7 @@ def test_for_how_long_a_token_holds(endpoint, fake_heska, fields, seconds):
 def test_nobody_there_is_surely_unsent(endpoint):
     with contextlib.closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but not listening
-        with pytest.raises(client.HeskaError) as error:
+        with pytest.raises(HeskaError) as error:
             submit(replace(endpoint, base_url=f"http://127.0.0.1:{taken.getsockname()[1]}"))
     assert (error.value.permanent, error.value.outcome_unknown) == (False, False)
 
@@ -439,7 +440,7 @@ def test_what_breaks_after_sending_is_an_unknown_outcome(endpoint, fake_heska, m
     monkeypatch.setattr(client, "TOTAL_SECONDS", 0.6)
     fake_heska.on("/labreports", fault)
     started = time.monotonic()
-    with pytest.raises(client.HeskaError) as error:
+    with pytest.raises(HeskaError) as error:
         submit(endpoint)
     assert (error.value.permanent, error.value.outcome_unknown) == (False, True)
     # `drip` sends for ten seconds, a byte at a time, each well within the read timeout.
@@ -486,7 +487,7 @@ def test_chunked_and_ordinary_answers_are_read_whole(endpoint, fake_heska):
 )
 def test_no_call_leaves_for_an_address_that_is_not_safe(endpoint, fake_heska, base_url):
     base_url = base_url.format(port=fake_heska.port)
-    with pytest.raises(client.HeskaError) as error:
+    with pytest.raises(HeskaError) as error:
         submit(replace(endpoint, base_url=base_url, allow_insecure=False))
     assert (error.value.permanent, error.value.set_up) == (True, True)
     assert "HESKA_BASE_URL" in str(error.value)
@@ -512,6 +513,6 @@ def test_no_secret_is_logged(endpoint, fake_heska, caplog):
     fake_heska.on("/oauth/token", (200, {"access_token": "jwt-secret"}, {}))
     client.get_token(endpoint, client_id="c", client_secret="clinic-secret")
     fake_heska.on("/labreports", (500, b"", {}))
-    with pytest.raises(client.HeskaError):
+    with pytest.raises(HeskaError):
         submit(endpoint)
     assert not [s for s in (KEY, "clinic-secret", "jwt-secret", "jwt-1") if s in caplog.text]

@@ -12,8 +12,8 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from integrations.heska import client, services
-from integrations.heska.client import Reply
+from integrations.heska import answers, client, services
+from integrations.heska.answers import Reply
 from integrations.heska.wire import outbound
 from labs.models import LabRequest, Message, RequestedTest, Submission
 from labs.services import outbox
@@ -242,7 +242,7 @@ def test_any_reply_to_the_call_for_a_token(body):
 )
 def test_any_retry_after(text):
     for headers in ({"retry-after": text}, {"retry-after": text, "date": text}):
-        wait = client.retry_after(Reply(status=503, headers=headers, body=b""))
+        wait = answers.retry_after(Reply(status=503, headers=headers, body=b""))
         assert wait is None or 1 <= wait.total_seconds() <= 3600
 
 
@@ -253,7 +253,7 @@ def test_retry_after_by_their_own_clock():
             "date": f"Wed, {day} Oct 2026 07:28:00 GMT",
             "retry-after": f"Wed, {day} Oct 2026 07:29:40 GMT",
         }
-        wait = client.retry_after(Reply(status=503, headers=headers, body=b""))
+        wait = answers.retry_after(Reply(status=503, headers=headers, body=b""))
         assert wait is not None
         assert wait.total_seconds() == 100
 

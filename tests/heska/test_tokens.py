@@ -15,6 +15,7 @@ from django.db import connections
 from django.utils import timezone
 
 from integrations.heska import client, services, tokens
+from integrations.heska.answers import HeskaError
 from integrations.heska.connections import connect
 from integrations.heska.models import Connection
 from labs.models import Submission
@@ -60,7 +61,7 @@ def together(connection: Connection, workers: int, lease_always_granted: bool = 
         try:
             start.wait()
             got.append(tokens.get(connection, left).value)
-        except client.HeskaError as error:
+        except HeskaError as error:
             got.append(str(error))
         finally:
             connections.close_all()
@@ -163,7 +164,7 @@ def test_who_waits_too_long_has_sent_nothing(connection, monkeypatch, patience, 
     Connection.objects.update(
         token_lease=uuid.uuid4(), token_lease_until=timezone.now() + timedelta(seconds=40)
     )
-    with pytest.raises(client.HeskaError) as error:
+    with pytest.raises(HeskaError) as error:
         tokens.get(connection, lambda: seconds)
     assert (error.value.permanent, error.value.outcome_unknown) == (False, False)
 
@@ -234,7 +235,7 @@ def test_a_call_for_a_token_holds_no_transaction(connection, fake_heska, monkeyp
 @pytest.mark.django_db
 def test_no_token_and_no_secret_in_the_database_in_clear(connection, fake_heska):
     fake_heska.on("/oauth/token", (503, b"", {}))
-    with pytest.raises(client.HeskaError):
+    with pytest.raises(HeskaError):
         tokens.get(connection, left)
     Connection.objects.update(token_not_before=None)
     fake_heska.on("/oauth/token", (200, TOKEN, {}))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from integrations.heska import client, transport
+from integrations.heska.answers import HeskaError
 from integrations.heska.conf import Endpoint
 from integrations.heska.simulator.certificates import Certificates
 
@@ -56,8 +57,8 @@ def submit(base_url: str) -> None:
     client.submit(endpoint(base_url), token="jwt", lab_report_id="VL-1", body="{}")
 
 
-def failure(base_url: str) -> client.HeskaError:
-    with pytest.raises(client.HeskaError) as error:
+def failure(base_url: str) -> HeskaError:
+    with pytest.raises(HeskaError) as error:
         submit(base_url)
     return error.value
 
@@ -209,7 +210,7 @@ def test_a_peer_that_takes_nothing_is_over_at_the_deadline(
     monkeypatch.setattr(client, "TOTAL_SECONDS", 1.5)
     with listening(lambda peer: time.sleep(5)) as port:
         began = time.monotonic()
-        with pytest.raises(client.HeskaError) as error:
+        with pytest.raises(HeskaError) as error:
             client.submit(
                 endpoint(f"http://127.0.0.1:{port}"),
                 token="jwt",
@@ -267,7 +268,7 @@ def test_what_could_not_be_sent_any_more_is_surely_unsent(monkeypatch: pytest.Mo
     heard: list[bytes] = []
     with listening(lambda peer: heard.append(peer.recv(9999))) as port:
         address = ("127.0.0.1", port)
-        with pytest.raises(client.HeskaError) as error:
+        with pytest.raises(HeskaError) as error:
             client.submit(
                 endpoint(f"http://127.0.0.1:{port}"),
                 token="jwt",
