@@ -13,6 +13,7 @@ from labs.models import LabRequest, Patient
 from labs.queries.patients import search, with_weight
 from labs.services import moving, viewing
 from labs.views.access import StaffRequest, load, right_required, staff_required
+from labs.views.numbers import number
 from labs.views.ordering import HITS, as_uuid
 
 NOT_ALLOWED = "Your role here does not move requests; ask a technician or a veterinarian."
@@ -72,7 +73,7 @@ def _move(request: StaffRequest, lab_request: LabRequest, patient: Patient) -> s
         acting_user=request.user,
         request=lab_request,
         patient=patient,
-        expected_version=int(version) if version.isascii() and version.isdigit() else -1,
+        expected_version=number(version),
         reason=request.POST.get("reason", "").replace("\0", "").strip(),
     )
 

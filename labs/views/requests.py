@@ -17,6 +17,7 @@ from labs.queries.request_page import head, heads, request_page
 from labs.queries.words import submission_of
 from labs.services import ordering, outbox, review, viewing
 from labs.views.access import StaffRequest, load, staff_required
+from labs.views.numbers import number
 from labs.views.polling import unchanged
 
 
@@ -36,7 +37,7 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     shown = request_page(lab_request)
     if shown.results.runs:
         viewing.viewed(acting_user=request.user, request=lab_request)
-    seen = _number(request.GET.get("seen", ""))
+    seen = number(request.GET.get("seen", ""))
     seen = lab_request.version if seen < 0 else seen
     context = {
         "page": shown,
@@ -59,7 +60,7 @@ def sign(request: StaffRequest, lab_report_id: str) -> HttpResponse:
         signed = review.sign(
             acting_user=request.user,
             request=lab_request,
-            expected_version=_number(request.POST.get("version", "")),
+            expected_version=number(request.POST.get("version", "")),
             note=request.POST.get("note", "").strip(),
         )
         return f"Signed: {signed} {'result' if signed == 1 else 'results'}."
@@ -76,8 +77,8 @@ def choose(request: StaffRequest, lab_report_id: str) -> HttpResponse:
         review.choose_run(
             acting_user=request.user,
             request=lab_request,
-            run=get_object_or_404(lab_request.runs, pk=_number(request.POST.get("run", ""))),
-            expected_version=_number(request.POST.get("version", "")),
+            run=get_object_or_404(lab_request.runs, pk=number(request.POST.get("run", ""))),
+            expected_version=number(request.POST.get("version", "")),
         )
         return "This run is the one that is reported. The other stays to be seen."
 
@@ -148,8 +149,3 @@ def _load(request: StaffRequest, lab_report_id: str) -> LabRequest:
         lab_report_id=lab_report_id,
     )
     return found
-
-
-def _number(text: str) -> int:
-    """-1 for what is none. Python refuses to read more than 4300 digits, and no id has 18."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else -1

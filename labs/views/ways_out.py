@@ -22,6 +22,7 @@ from labs.queries.duplicates import Duplicate, duplicates, owners_called
 from labs.services import newcomers, splitting
 from labs.views.match_act import STATUS, act, load_orphan, version_of
 from labs.views.match_page import STAFF, Door, said, urls
+from labs.views.numbers import number
 from labs.views.polling import unchanged
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def split(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
         splitting.split(
             acting_user=user,
             unmatched=unmatched,
-            runs=[int(pk) for pk in post.getlist("run") if pk.isascii() and pk.isdigit()],
+            runs=[number(pk) for pk in post.getlist("run")],
             expected_version=version,
             reason=said(post, "reason"),
         )
