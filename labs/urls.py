@@ -14,6 +14,7 @@ from labs.views import (
     patients,
     requests,
     session,
+    trends,
     unmatched,
 )
 
@@ -29,6 +30,7 @@ urlpatterns = [
     path("patients/", patients.index, name="patients"),
     path("patients/new/", patients.new, name="new_patient"),
     path("patients/<uuid:uuid>/", patients.page, name="patient"),
+    path("patients/<uuid:uuid>/trends/", trends.page, name="trends"),
     path("patients/<uuid:uuid>/edit/", patients.edit, name="edit_patient"),
     path("requests/new/", ordering.new, name="new_request"),
     path("requests/new/patients/", ordering.typeahead, name="typeahead"),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
-from django.db.models import F, Q, Window
-from django.db.models.functions import Coalesce, RowNumber
+from django.db.models import Q
 
-from labs.models import LabRequest, Observation, Patient, ResultStatus
+from labs.models import LabRequest, Observation, Patient, ResultStatus, TestRun
 from labs.models.result import VOID_STATUSES
 
 KEEP = 8
+MOST_REQUESTS = 1000  # of one animal, the newest; its whole life in practice
 Key = tuple[str, str, str, str]
 
 
@@ -27,71 +28,93 @@ class Earlier:
     high: str
     range_kind: str
     name: str
+    group: str
     lab_report_id: str
     position: int
 
 
 def key_of(row: Observation) -> Key:
-    """What two values must share to be compared. Uses `run`."""
-    return row.code, row.unit, row.run.analyzer_model, row.run.specimen_type
+    """What two values must share to be compared: analyte, unit as it was sent, analyzer model and
+    specimen. Uses `run` and `analyte`. A delivered code that the clinic mapped is its analyte's."""
+    return code_of(row), row.unit, row.run.analyzer_model, row.run.specimen_type
+
+
+def code_of(row: Observation) -> str:
+    """The catalogue's code, so that two analyzers' or two firmwares' spellings of it are one."""
+    return row.analyte.code if row.analyte else row.code
 
 
 def history(
     patient: Patient,
     *,
-    codes: list[str] | None = None,
+    codes: set[str] | None = None,
     before: datetime | None = None,
     without: LabRequest | None = None,
+    keep: int = KEEP,
 ) -> dict[Key, list[Earlier]]:
-    """The last few reported values of each analyte, newest first; one statement.
+    """The last few reported values of each analyte, newest first. Three statements, each of which
+    goes by keys that the one before found: as a single statement with a window over the join it was
+    planned for an empty table, right after a migration or a restore, and timed out.
 
-    Values that were measured for another species, and cancelled ones, are left out.
+    Values that were measured for another species, and cancelled ones, are left out. `codes`: only
+    those analytes, as `code_of` names them.
     """
-    rows = (
-        Observation.objects.filter(
-            Q(result__species=None) | Q(result__species=patient.species),
-            # Of a repeated test only the run that a person chose, once one did.
-            Q(run__requested_test=None)
-            | Q(run__requested_test__reported_run=None)
-            | Q(run__requested_test__reported_run=F("run")),
-            run__request__patient=patient,
-            run__request__cancelled_at=None,
-            current=True,
-            not_reported_reason="",
+    requests = dict(
+        LabRequest.objects.filter(patient=patient, cancelled_at=None)
+        .exclude(pk=without.pk if without else None)
+        .order_by("-requested_at")
+        .values_list("pk", "lab_report_id")[:MOST_REQUESTS]
+    )
+    if not requests:
+        return {}
+    runs = {
+        run.pk: run
+        for run in TestRun.objects.filter(request__in=list(requests)).select_related(
+            "requested_test"
         )
+        # Of a repeated test only the run that a person chose, once one did.
+        if run.requested_test is None or run.requested_test.reported_run_id in (None, run.pk)
+    }
+    rows = (
+        Observation.objects.filter(run__in=list(runs), current=True, not_reported_reason="")
         .exclude(value_text="")
         .exclude(status=ResultStatus.CANCELLED)
-        .exclude(result__status__in=VOID_STATUSES)
-        .annotate(at=Coalesce("result__run_at", "result__received_at"))
+        .select_related("result", "analyte")
+        .defer("comments", "warnings", "result__comments", "analyte__note")
+        .order_by()
     )
     if codes is not None:
-        rows = rows.filter(code__in=codes)
-    if before is not None:
-        rows = rows.filter(at__lt=before)
-    if without is not None:
-        rows = rows.exclude(run__request=without)
-    rows = rows.annotate(
-        rank=Window(
-            RowNumber(),
-            partition_by=[F("code"), F("unit"), F("run__analyzer_model"), F("run__specimen_type")],
-            order_by=[F("at").desc(), F("pk").desc()],
-        )
-    ).filter(rank__lte=KEEP)
-    found: dict[Key, list[Earlier]] = defaultdict(list)
-    for row in rows.select_related("run__request", "analyte").order_by("-at", "-pk"):
-        found[key_of(row)].append(
-            Earlier(
-                at=row.at,
-                text=row.value_text.strip(),
-                number=row.number,
-                qualifier=row.qualifier,
-                flag=row.flag,
-                low=row.low,
-                high=row.high,
-                range_kind=row.range_kind,
-                name=row.name or (row.analyte.name if row.analyte else ""),
-                position=row.analyte.position if row.analyte else 9999,
-                lab_report_id=row.run.request.lab_report_id if row.run.request else "",
-            )
-        )
-    return found
+        rows = rows.filter(Q(analyte__code__in=codes) | Q(analyte=None, code__in=codes))
+    found: dict[Key, list[tuple[datetime, int, Observation]]] = defaultdict(list)
+    for row in rows:
+        at = row.result.run_at or row.result.received_at
+        if row.result.status in VOID_STATUSES or row.result.ranges_void(patient.species):
+            continue
+        if before is not None and at >= before:
+            continue
+        row.run = runs[row.run_id]
+        found[key_of(row)].append((at, row.pk, row))
+    return {
+        key: [
+            _earlier(at, row, requests[row.run.request_id or 0])
+            for at, _, row in islice(sorted(values, key=lambda v: v[:2], reverse=True), keep)
+        ]
+        for key, values in found.items()
+    }
+
+
+def _earlier(at: datetime, row: Observation, lab_report_id: str) -> Earlier:
+    return Earlier(
+        at=at,
+        text=row.value_text.strip(),
+        number=row.number,
+        qualifier=row.qualifier,
+        flag=row.flag,
+        low=row.low,
+        high=row.high,
+        range_kind=row.range_kind,
+        name=row.name or (row.analyte.name if row.analyte else ""),
+        group=row.analyte.group if row.analyte else "",
+        position=row.analyte.position if row.analyte else 9999,
+        lab_report_id=lab_report_id,
+    )

@@ -22,7 +22,7 @@ from labs.models import (
     TestRun,
 )
 from labs.models.result import VOID_STATUSES
-from labs.queries.history import Earlier, history, key_of
+from labs.queries.history import Earlier, code_of, history, key_of
 from labs.queries.words import FLAG_SHAPES, FLAG_WORDS, Chip, not_reported
 from labs.services.versions import newest_readings
 
@@ -61,6 +61,11 @@ class Row:
     warnings: list[str]
     files: list[Attachment]
     void: bool
+
+    @property
+    def code(self) -> str:
+        """As it is named among the trends."""
+        return code_of(self.observation)
 
     @property
     def is_picture(self) -> bool:
@@ -209,7 +214,7 @@ def results_of(request: LabRequest) -> Results:
     shown = [row for found in rows.values() for row in found if row.current]
     earlier = history(
         request.patient,
-        codes=sorted({row.code for row in shown}),
+        codes={code_of(row) for row in shown},
         before=min((v.run_at or v.received_at for v, _ in current), default=None),
         without=request,
     )

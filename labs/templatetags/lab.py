@@ -18,7 +18,7 @@ from labs.queries.nav import Nav, nav
 PLACES = {
     "worklist": {"worklist", "request", "new_request", "emergency", "move_request"},
     "unmatched": {"unmatched", "match", "unmatched_history"},
-    "patients": {"patients", "patient", "edit_patient", "new_patient"},
+    "patients": {"patients", "patient", "edit_patient", "new_patient", "trends"},
     "messages": {"messages", "message"},
 }
 ENVIRONMENTS = {

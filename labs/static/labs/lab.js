@@ -27,7 +27,7 @@
     "/": () => { const field = $(".bigsearch input") || $("[data-search]"); if (field) { field.focus(); field.select(); } },
     j: () => step(1), k: () => step(-1), "?": help,
     o: () => { const order = $('[data-key="o"]'); if (order) order.click(); else location.assign("/requests/new/"); },
-    e: () => $('[data-key="e"]')?.click(),
+    e: () => $('[data-key="e"]')?.click(), t: () => $('[data-key="t"]')?.click(),
     r: () => { const sign = $("#sign"); if (sign) { sign.scrollIntoView({ block: "end" }); sign.querySelector("button")?.focus(); } },
     w: () => go("tab-worklist"), u: () => go("tab-unmatched"), p: () => go("tab-patients"),
   };
@@ -74,6 +74,7 @@
   document.addEventListener("click", (event) => {
     const menu = $(".menu[open]");
     if (menu && !menu.contains(event.target)) menu.open = false;
+    if (event.target.closest("[data-print]")) { window.print(); return; }
     if (event.target.closest("[data-help]")) { if (menu) menu.open = false; help(); return; }
     const row = event.target.closest("tr[data-row]");
     if (row && !event.target.closest("a, button, input, label, summary") && !String(getSelection())) link(row)?.click();

@@ -81,6 +81,7 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "patients": reverse("labs:patients"),
         "patients, searched": reverse("labs:patients") + "?q=rex+example",
         "patient": reverse("labs:patient", args=[biscuit.uuid]),
+        "trends": reverse("labs:trends", args=[biscuit.uuid]),
         "edit patient": reverse("labs:edit_patient", args=[biscuit.uuid]),
         "choose patient": reverse("labs:new_request"),
         "typeahead": reverse("labs:typeahead") + "?q=rex",

@@ -1,0 +1,227 @@
+"""Plots on axes, as server-side SVG without inline styles (the content security policy forbids
+them). Pure. Numbers are Decimal until they are places: an analyzer may print 1e300."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, Decimal
+from itertools import pairwise
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from labs.charts import TONES
+
+Across = Callable[[datetime], float]
+Up = Callable[[Decimal], float]
+WIDTH, HEIGHT = 420, 172
+LEFT, RIGHT, TOP, BOTTOM = 46, 44, 16, 26
+LABELLED = 8  # points with their value beside them; of more only the newest one
+DAY = timedelta(days=1)
+STEPS = (1, 2, 7, 14, 30, 91, 182, 365, 730, 1825, 3650)  # days between two dates on the axis
+SHAPES = {"H": "M0 -6l6 10h-12z", "L": "M0 6l6 -10h-12z"}
+DIAMOND = "M0 -6.5l6.5 6.5l-6.5 6.5l-6.5 -6.5z"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A value at a time. `low` and `high` in canonical decimal text or empty; `measuring`: they say
+    what the analyzer can measure and nothing of health. `words`: all of it, for who can't see."""
+
+    at: datetime
+    number: Decimal
+    qualifier: str = ""
+    text: str = ""
+    flag: str = ""
+    low: str = ""
+    high: str = ""
+    measuring: bool = False
+    href: str = ""
+    words: str = ""
+
+
+def trend(points: Sequence[Point], start: datetime, end: datetime, name: str) -> SafeString:
+    """Values over the time from `start` to `end`, oldest first, over their reference intervals as
+    bands: each as wide as the time for which it was the nearest. The line joins plain numbers that
+    follow one another; a value such as `<2` stands alone, since nobody knows where it is."""
+    if not points:
+        return SafeString("")
+    start, end = min(start, points[0].at), max(end, points[-1].at)
+    if end - start < DAY:
+        start, end = start - DAY / 2, end + DAY / 2
+    bottom, top = _span(points)
+
+    def x(at: datetime) -> float:
+        return round(LEFT + (at - start) / (end - start) * (WIDTH - LEFT - RIGHT), 1)
+
+    def y(number: Decimal) -> float:
+        share = float((number - bottom) / (top - bottom))
+        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+
+    middles = [x(one.at + (other.at - one.at) / 2) for one, other in pairwise(points)]
+    edges = [LEFT, *middles, WIDTH - RIGHT]
+    ranges = [
+        _range(point, left, right, y, (bottom, top))
+        for point, (left, right) in zip(points, pairwise(edges), strict=True)
+    ]
+    return format_html(
+        '<svg class="plot" viewBox="0 0 {} {}" role="group" aria-label="{}">{}{}{}{}{}</svg>',
+        WIDTH,
+        HEIGHT,
+        name,
+        format_html_join("", "{}", ((each,) for each in ranges)),
+        _rules(bottom, top, y),
+        _dates(start, end, x),
+        _lines(points, x, y),
+        format_html_join(
+            "",
+            "{}",
+            (
+                (_mark(point, x(point.at), y(point.number), labelled=index >= last),)
+                for last in [len(points) - 1 if len(points) > LABELLED else 0]
+                for index, point in enumerate(points)
+            ),
+        ),
+    )
+
+
+def _span(points: Sequence[Point]) -> tuple[Decimal, Decimal]:
+    """From where to where the axis goes: all values, and the ends of the reference intervals."""
+    numbers = [point.number for point in points]
+    for point in points:
+        if not point.measuring:
+            numbers += [Decimal(end) for end in (point.low, point.high) if end]
+    bottom, top = min(numbers), max(numbers)
+    room = (top - bottom) * Decimal("0.1") or abs(top) * Decimal("0.1") or Decimal(1)
+    # No axis below nought for what cannot be: counts and concentrations.
+    lowest = bottom - room if bottom < 0 else max(Decimal(0), bottom - room)
+    return lowest, top + room
+
+
+def _range(
+    point: Point, left: float, right: float, y: Up, span: tuple[Decimal, Decimal]
+) -> SafeString:
+    bottom, top = span
+    ends = [Decimal(end) if end else None for end in (point.low, point.high)]
+    if point.measuring:
+        return format_html_join(
+            "",
+            '<path class="limit" d="M{} {}H{}"/>',
+            ((left, y(end), right) for end in ends if end is not None and bottom <= end <= top),
+        )
+    low, high = ends
+    if low is None and high is None:
+        return SafeString("")
+    upper = y(high) if high is not None else TOP
+    lower = y(low) if low is not None else HEIGHT - BOTTOM
+    return format_html(
+        '<rect class="band" x="{}" y="{}" width="{}" height="{}"/>',
+        left,
+        upper,
+        round(right - left, 1),
+        max(1, round(lower - upper, 1)),
+    )
+
+
+def _rules(bottom: Decimal, top: Decimal, y: Up) -> SafeString:
+    """Two to six round numbers at the left, each with a thin line."""
+    rough = (top - bottom) / 5
+    power = Decimal(1).scaleb(rough.adjusted())
+    step = next(power * each for each in (1, 2, 5, 10) if power * each >= rough)
+    first = (bottom / step).to_integral_value(ROUND_CEILING) * step
+    found: list[Decimal] = []
+    at = first
+    while at <= top and len(found) < 8:
+        found.append(at)
+        at += step
+    return format_html_join(
+        "",
+        '<path class="rule" d="M{} {}H{}"/><text class="y" x="{}" y="{}">{}</text>',
+        (
+            (LEFT, y(number), WIDTH - RIGHT, LEFT - 6, y(number) + 4, short(number))
+            for number in found
+        ),
+    )
+
+
+def short(number: Decimal) -> str:
+    """`12.5`, `4200`; what is too long for an axis as `1.2e+9`."""
+    plain = f"{number.normalize():f}" if abs(number.adjusted()) < 12 else ""
+    return plain if 0 < len(plain) <= 6 else f"{number:.2g}"
+
+
+def _dates(start: datetime, end: datetime, x: Across) -> SafeString:
+    """At most five dates below, in the zone of `start`."""
+    days = max(1, (end - start).days)
+    step = next((each for each in STEPS if days / each <= 4), STEPS[-1] * (1 + days // 14600))
+    first = start.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+    found = []
+    at = first
+    while at <= end:
+        found.append(at)
+        at += step * DAY
+    shape = "{0.day} {0:%b}" if days < 300 else "{0:%b %Y}"
+    return format_html_join(
+        "",
+        '<text class="x" x="{}" y="{}">{}</text>',
+        (
+            (x(at), HEIGHT - 8, shape.format(at))
+            for at in found
+            if LEFT + 14 < x(at) < WIDTH - RIGHT - 14
+        ),
+    )
+
+
+def _lines(points: Sequence[Point], x: Across, y: Up) -> SafeString:
+    pieces: list[list[str]] = [[]]
+    for point in points:
+        if point.qualifier:
+            pieces.append([])
+        else:
+            pieces[-1].append(f"{x(point.at)},{y(point.number)}")
+    return format_html_join(
+        "",
+        '<polyline points="{}"/>',
+        ((" ".join(piece),) for piece in pieces if len(piece) > 1),
+    )
+
+
+def _mark(point: Point, x: float, y: float, *, labelled: bool) -> SafeString:
+    """A circle within, a triangle up or down beyond, a diamond where critical; hollow where the
+    value says only “less than” or “more than”."""
+    tone = " ".join(
+        part
+        for part in ("dot", TONES.get(point.flag, ""), "open" if point.qualifier else "")
+        if part
+    )
+    shape = DIAMOND if point.flag in ("LL", "HH") else SHAPES.get(point.flag, "")
+    drawn = (
+        format_html('<path class="{}" transform="translate({} {})" d="{}"/>', tone, x, y, shape)
+        if shape
+        else format_html('<circle class="{}" cx="{}" cy="{}" r="4.5"/>', tone, x, y)
+    )
+    aside = x > WIDTH - RIGHT - 2
+    label = (
+        format_html(
+            '<text class="v{}" x="{}" y="{}">{}</text>',
+            " aside" if aside else "",
+            x + 9 if aside else x,
+            y + 4 if aside else y - 9,
+            point.text[:10],
+        )
+        if labelled
+        else SafeString("")
+    )
+    inner = format_html(
+        '<title>{}</title><circle class="aim" cx="{}" cy="{}" r="12"/>{}{}',
+        point.words,
+        x,
+        y,
+        drawn,
+        label,
+    )
+    if not point.href:
+        return format_html("<g>{}</g>", inner)
+    return format_html('<a href="{}" aria-label="{}">{}</a>', point.href, point.words, inner)
