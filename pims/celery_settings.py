@@ -70,6 +70,8 @@ settings: dict[str, Any] = {
             "task": "pims.tasks.forget_expired_tokens",
             "schedule": 3600.0,
         },
+        # Due once a day in each clinic's own time zone, half hours among them.
+        "send digests": {"task": "pims.tasks.send_digests", "schedule": 600.0},
         "learn turnarounds": {"task": "pims.tasks.learn_turnarounds", "schedule": 3600.0},
     },
 }

@@ -218,6 +218,9 @@ else:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     EMAIL_FILE_PATH = VAR_DIR / "mail"
 
+# Who our own mail is from; a mail server may refuse a sender that it does not know.
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"lab@{_public.hostname or 'localhost'}")
+
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from integrations.heska import connections
-from labs.services import journal, sweeping, turnaround, watch
+from labs.services import digest, journal, sweeping, turnaround, watch
 
 
 @shared_task
@@ -37,3 +37,9 @@ def forget_expired_tokens() -> None:
 def learn_turnarounds() -> None:
     """How long each clinic's results usually take, for what is called overdue."""
     turnaround.learn_all()
+
+
+@shared_task
+def send_digests() -> None:
+    """Once a day to each clinic's administrators, by its own clock: what is unmatched."""
+    digest.send_due()

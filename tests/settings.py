@@ -20,7 +20,7 @@ if _parent is None:
 # What the developer's shell says about an installation is not about the suite.
 for _name in list(os.environ):
     if _name.startswith("HESKA_") or _name in {
-        *("DEBUG", "ALLOWED_HOSTS", "PUBLIC_BASE_URL", "PORT", "EMAIL_URL"),
+        *("DEBUG", "ALLOWED_HOSTS", "PUBLIC_BASE_URL", "PORT", "EMAIL_URL", "EMAIL_FROM"),
         *("INTAKE_MAX_BYTES", "INTAKE_RATE_PER_MINUTE", "FAILPOINT", "TRUSTED_PROXIES"),
         *("TOKEN_RATE_PER_MINUTE", "TOKEN_RATE_PER_MINUTE_PER_ADDRESS"),
     }:

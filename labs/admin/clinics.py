@@ -24,7 +24,7 @@ class ClinicAdmin(ClinicScopedAdmin):
     clinic_path = "pk"
     list_display = ("name", "timezone", "public_id")
     search_fields = ("name", "public_id")
-    fields = ("name", "timezone", "public_id")
+    fields = ("name", "timezone", "public_id", "digest_at")
     instead = "A clinic's records are kept. Take its staff away to close it."
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -1,12 +1,13 @@
-"""The queue of unmatched results, as the clinic works on it. Four statements."""
+"""The queue of unmatched results, as the clinic works on it. Six statements, however long it is."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
 
@@ -20,7 +21,7 @@ from labs.models import (
     UnmatchedResult,
     UnmatchedState,
 )
-from labs.queries.nav import age_tone
+from labs.queries.nav import AMBER, RED, WAITING, age_tone
 from labs.queries.paging import Page, page_of
 
 MATCHED_FOR = timedelta(hours=48)
@@ -30,6 +31,8 @@ STATES = {
     "matched": "Matched in the last 48 hours",
     "dismissed": "Dismissed",
 }
+AGES = {"": "any age", "2h": "over 2 hours", "24h": "over 24 hours"}
+OLDER_THAN = {"2h": AMBER, "24h": RED}
 CRITICAL = [Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH]
 REASONS = {
     UnmatchedReason.NO_REQUEST: "Run without a request",
@@ -52,35 +55,67 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What of the queue is shown; empty: all of it. `age`: of AGES, `held_by`: a user name."""
+
+    analyzer: str = ""
+    age: str = ""
+    held_by: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.analyzer or self.age or self.held_by)
+
+    def condition(self, clinic: Clinic, now: datetime) -> Q:
+        wanted = Q()
+        if self.analyzer:
+            runs = TestRun.objects.filter(
+                clinic=clinic, unmatched__isnull=False, analyzer_model=self.analyzer
+            )
+            wanted &= Q(pk__in=runs.values("unmatched"))
+        if self.age in OLDER_THAN:
+            wanted &= Q(created_at__lte=now - OLDER_THAN[self.age])
+        if self.held_by:
+            wanted &= Q(held_by__username=self.held_by)
+        return wanted
+
+
+@dataclass(frozen=True, kw_only=True)
 class Queue:
+    """`found`: how many of this state fit the filters. `analyzers` and `holders`: what to filter
+    by, of what waits."""
+
     state: str
     counts: dict[str, int]
+    found: int
     page: Page[Row]
+    filters: Filters
+    analyzers: list[str]
+    holders: list[Any]
 
 
-def queue(clinic: Clinic, state: str, number: int) -> Queue:
+NO_FILTERS = Filters()
+
+
+def queue(clinic: Clinic, state: str, number: int, filters: Filters = NO_FILTERS) -> Queue:
     now = timezone.now()
     orphans = UnmatchedResult.objects.filter(clinic=clinic)
-    recent = Q(
-        state=UnmatchedState.MATCHED,
-        decisions__active=True,
-        decisions__at__gte=now - MATCHED_FOR,
-    )
-    filters = {
-        "waiting": Q(state__in=[UnmatchedState.OPEN, UnmatchedState.HELD]),
+    decided = MatchDecision.objects.filter(active=True, at__gte=now - MATCHED_FOR)
+    recent = Q(state=UnmatchedState.MATCHED, pk__in=decided.values("unmatched"))
+    states = {
+        "waiting": Q(state__in=WAITING),
         "held": Q(state=UnmatchedState.HELD),
         "matched": recent,
         "dismissed": Q(state=UnmatchedState.DISMISSED),
     }
+    fits = states[state] & filters.condition(clinic, now)
     counts = orphans.aggregate(
-        **{
-            name: Count("pk", filter=condition, distinct=True)
-            for name, condition in filters.items()
-        }
+        found=Count("pk", filter=fits),
+        **{name: Count("pk", filter=condition) for name, condition in states.items()},
     )
+    found = counts.pop("found")
     order = ("created_at", "pk") if state in ("waiting", "held") else ("-created_at", "-pk")
     page = page_of(
-        orphans.filter(filters[state])
+        orphans.filter(fits)
         .select_related("held_by", "suggested_request__patient", "emergency")
         .order_by(*order),
         number,
@@ -106,6 +141,10 @@ def queue(clinic: Clinic, state: str, number: int) -> Queue:
     return Queue(
         state=state,
         counts=counts,
+        found=found,
+        filters=filters,
+        analyzers=_analyzers(clinic),
+        holders=_holders(clinic),
         page=Page(
             rows=[
                 Row(
@@ -130,6 +169,17 @@ def queue(clinic: Clinic, state: str, number: int) -> Queue:
             more=page.more,
         ),
     )
+
+
+def _analyzers(clinic: Clinic) -> list[str]:
+    runs = TestRun.objects.filter(clinic=clinic, unmatched__state__in=WAITING)
+    named = runs.exclude(analyzer_model="").order_by("analyzer_model")
+    return list(named.values_list("analyzer_model", flat=True).distinct())
+
+
+def _holders(clinic: Clinic) -> list[Any]:
+    held = UnmatchedResult.objects.filter(clinic=clinic, state=UnmatchedState.HELD)
+    return list(User.objects.filter(pk__in=held.values("held_by")).order_by("username"))
 
 
 def version(clinic: Clinic) -> str:

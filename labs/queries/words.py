@@ -340,6 +340,7 @@ EVENT_WORDS = {
     "unmatched.reopen": "opened the result again",
     "unmatched.split": "split the result between two animals",
     "request.moved": "moved the request to another animal",
+    "digest.sent": "sent the daily mail about unmatched results",
     "emergency.given": "gave an emergency code",
     "emergency.chosen": "chose the patient of an emergency code",
     "emergency.closed": "closed an emergency code",

@@ -17,7 +17,7 @@ from labs.queries.nav import Nav, nav
 
 PLACES = {
     "worklist": {"worklist", "request", "new_request", "emergency", "move_request"},
-    "unmatched": {"unmatched", "match", "unmatched_history"},
+    "unmatched": {"unmatched", "match", "match_new", "unmatched_history", "unmatched_quality"},
     "patients": {"patients", "patient", "edit_patient", "new_patient", "trends"},
     "messages": {"messages", "message"},
 }

@@ -191,7 +191,7 @@ def search(unmatched: UnmatchedResult, text: str) -> QuerySet[Patient] | list[Pa
 def urls(unmatched: UnmatchedResult, door: Door) -> dict[str, str]:
     names = (
         *("match", "match_search", "hold", "dismiss", "reopen", "unmatch"),
-        *("move", "split", "new_patient", "changed"),
+        *("match_move", "match_split", "match_new", "match_changed"),
     )
     return {f"{name}_url": door.url(name, unmatched) for name in names} | {
         "queue_url": reverse(door.queue)

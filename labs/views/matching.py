@@ -50,10 +50,10 @@ def patterns(door: Door = STAFF, wrap: Callable[..., Any] | None = None) -> list
         "dismiss": ("dismiss/", dismiss_unmatched),
         "reopen": ("reopen/", reopen_unmatched),
         "unmatch": ("unmatch/", unmatch),
-        "move": ("move/", move),
-        "split": ("split/", ways_out.split),
-        "new_patient": ("new/", ways_out.new_patient),
-        "changed": ("changed/", ways_out.changed),
+        "match_move": ("move/", move),
+        "match_split": ("split/", ways_out.split),
+        "match_new": ("new/", ways_out.new_patient),
+        "match_changed": ("changed/", ways_out.changed),
     }
     return [
         path(f"<uuid:uuid>/{tail}", wrap(view), {"door": door}, name=prefix + name)

@@ -23,9 +23,17 @@ def index(request: StaffRequest) -> HttpResponse:
         return HttpResponse(status=204)
     state = request.GET.get("state", "waiting")
     state = state if state in queries.STATES else "waiting"
+    filters = queries.Filters(
+        **{
+            name: request.GET.get(name, "").replace("\0", "")[:150]
+            for name in ("analyzer", "age", "held_by")
+        }
+    )
+    number = page_number(request.GET.get("page"))
     context = {
-        "queue": queries.queue(request.clinic, state, page_number(request.GET.get("page"))),
+        "queue": queries.queue(request.clinic, state, number, filters),
         "states": queries.STATES,
+        "ages": queries.AGES,
         "version": version,
     }
     template = "labs/unmatched_live.html" if request.htmx else "labs/unmatched.html"

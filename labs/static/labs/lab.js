@@ -109,7 +109,9 @@
   const polls = (event) => event.target instanceof Element && event.target.matches("[data-poll]");
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (!polls(event)) return;
-    const busy = event.target.querySelector("details.cancel[open], details.versions[open]") || event.target.querySelector("form[data-sent]");
+    // Whoever is choosing from a list, or has put the keyboard into it, keeps what they look at.
+    const choosing = event.target.contains(document.activeElement) && document.activeElement.matches("select");
+    const busy = choosing || event.target.querySelector("details.cancel[open], details.versions[open]") || event.target.querySelector("form[data-sent]");
     if (document.hidden || busy) event.preventDefault();
   });
   // What a person has opened stays open when the part is replaced.
