@@ -225,4 +225,4 @@ def _back(request: StaffRequest) -> HttpResponse:
 
 
 def _words(words: str) -> str:
-    return f" It says: “{words}”" if words else ""
+    return f" It says: “{words}”." if words else ""

@@ -145,7 +145,7 @@ def _undelivered(request: LabRequest, events: list[Event], now: datetime) -> Ite
     doubtful = submission.state == SubmissionState.REJECTED and submission.may_have_arrived
     if doubtful:
         sentence = f"{sentence} But it may have arrived before that."
-        next_, offers = DOUBTFUL, {"record", "codes", "unmatched"}
+        next_, offers = DOUBTFUL, {"record", "codes"}
     elif could_not_be_made(events):
         next_, offers = UNSENDABLE, {"record", "codes"}
     else:

@@ -52,14 +52,15 @@ def page(request: StaffRequest, receipt_id: str) -> HttpResponse:
     message = _message(request, receipt_id)
     text, cut = queries.shown_text(message.raw)
     reply, _ = queries.shown_text(message.reply or b"")
-    # The end of the address is the request's key, and whoever has it may post there.
+    # The end of an address of ours is the request's key, and whoever has it may post there.
+    ours = message.direction == Message.Direction.IN
     head, _, tail = message.target.rpartition("/")
     context = {
         "message": message,
         "text": text,
         "cut": cut,
         "reply": reply,
-        "target": f"{head}/{tail[:4]}…" if len(tail) > 8 else message.target,
+        "target": f"{head}/{tail[:4]}…" if ours and len(tail) > 8 else message.target,
         "parts": queries.parts_of(message),
         "today": _read_today(message),
     }

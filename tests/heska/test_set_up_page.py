@@ -423,7 +423,9 @@ def test_a_lost_encryption_key_is_said_and_the_page_still_opens(page, elm, heska
     enter(page, elm)
     settings.FIELD_ENCRYPTION_KEYS = ["Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE="]
     assert "unreadable" in codes(elm)
-    assert "FIELD_ENCRYPTION_KEYS" in read(page, elm)
+    shown = read(page, elm)
+    assert "FIELD_ENCRYPTION_KEYS" in shown
+    assert "<details open><summary>Replace it by a new pair" in shown
 
 
 def test_what_the_page_advises_after_a_lost_key_mends_it(page, elm, heska, settings):
