@@ -22,23 +22,40 @@ if TYPE_CHECKING:
 UNDELIVERED = timedelta(minutes=15)
 
 
+def works_now(path: str = "") -> Q:
+    """Of a place at a clinic, reached by that lookup: its end, if it has one, is still to come.
+    Give it to the same `filter()` as the person, or another colleague's place would do."""
+    name = f"{path}__ends_at" if path else "ends_at"
+    return Q(**{name: None}) | Q(**{f"{name}__gt": timezone.now()})
+
+
 class ClinicQuerySet(models.QuerySet[Any]):
     """Rows that belong to a clinic. `clinic_path` is the lookup from the row to its clinic."""
 
     clinic_path = "clinic"
 
     def for_user(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Only rows of clinics in which that user works; none for an anonymous or disabled one."""
+        """Only rows of clinics in which that user works today; none for an anonymous or disabled
+        one."""
         if not user.is_authenticated or not user.is_active:
             return self.none()
-        return self.filter(**{f"{self.clinic_path}__membership__user": user})
+        place = f"{self.clinic_path}__membership"
+        return self.filter(works_now(place), **{f"{place}__user": user})
 
 
 class ClinicsQuerySet(models.QuerySet[Any]):
     def for_user(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         if not user.is_authenticated or not user.is_active:
             return self.none()
-        return self.filter(membership__user=user)
+        return self.filter(works_now("membership"), membership__user=user)
+
+
+class MembershipQuerySet(ClinicQuerySet):
+    def of(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """A person's own places, as far as they are open to them now."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        return self.filter(works_now(), user=user)
 
 
 class PatientQuerySet(ClinicQuerySet):

@@ -10,12 +10,15 @@ from labs.models import Clinic, Membership, Role
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-EVERYBODY = frozenset({Role.TECHNICIAN, Role.VET, Role.ADMIN})
+LABORATORY = frozenset({Role.TECHNICIAN, Role.VET, Role.ADMIN})
+EVERYBODY = LABORATORY | {Role.RECEPTION}
 RIGHTS: dict[str, frozenset[Role]] = {
-    "order": EVERYBODY,
+    # Everything before a vet has signed it: the desk must not read out what may still be wrong.
+    "unreviewed": LABORATORY,
+    "order": LABORATORY,
     "edit_patient": EVERYBODY,
     # The technician who ran the emergency sample knows best whose it was.
-    "match": EVERYBODY,
+    "match": LABORATORY,
     "review": frozenset({Role.VET}),
     "administer": frozenset({Role.ADMIN}),
 }
@@ -25,7 +28,7 @@ def may(user: User, clinic: Clinic, right: str) -> bool:
     """Costs one query."""
     return (
         user.is_active
-        and Membership.objects.filter(user=user, clinic=clinic, role__in=RIGHTS[right]).exists()
+        and Membership.objects.of(user).filter(clinic=clinic, role__in=RIGHTS[right]).exists()
     )
 
 

@@ -23,6 +23,7 @@ from labs import clock, roles
 from labs.errors import InvalidInput, NotAllowed
 from labs.ids import readable
 from labs.models import Clinic, Membership, Role, SubmissionState
+from labs.querysets import works_now
 from labs.services import outbox
 from labs.services.events import record
 
@@ -231,7 +232,7 @@ def _tell_administrators(connection: Connection) -> None:
     the orders: what the mail says stands on the page of each of them too."""
     clinic = connection.clinic
     addresses = list(
-        Membership.objects.filter(clinic=clinic, role=Role.ADMIN, user__is_active=True)
+        Membership.objects.filter(works_now(), clinic=clinic, role=Role.ADMIN, user__is_active=True)
         .exclude(user__email="")
         .values_list("user__email", flat=True)
     )

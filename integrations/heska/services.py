@@ -381,6 +381,15 @@ def clinic_named(clinic_id: str, *, of: Clinic | None) -> Clinic | None:
     return found
 
 
+def is_named(clinic: Clinic, clinic_id: str) -> Clinic | None:
+    """That clinic where it is the one that the address names, as `clinic_named` would; else
+    None."""
+    if clinic.public_id == clinic_id:
+        return clinic
+    named = Connection.objects.filter(clinic=clinic, client_id=clinic_id).exists()
+    return clinic if named else None
+
+
 def read(message: Message) -> Report:
     """One stored message, or one part of an array, as it is read today. Raises NotReadable."""
     if message.clinic is None:

@@ -240,7 +240,13 @@ class ResultView(IntakeView):
 class UnmatchedView(IntakeView):
     def post(self, request: Request, clinic_id: str) -> Response:
         own = sender(request).inbound.clinic
-        clinic = services.clinic_named(strict.safe(clinic_id), of=own)
+        name = strict.safe(clinic_id)
+        # A clinic's token is asked about its clinic only: whether another one exists is not told
+        # apart, not even by the time that it takes.
+        if own is None:
+            clinic = services.clinic_named(name, of=None)
+        else:
+            clinic = services.is_named(own, name)
         return self.intake(request, clinic, own_path=True)
 
 

@@ -5,8 +5,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
+from labs.admin.entering import enter
 from labs.admin.scope import ClinicForm, ClinicScopedAdmin
 from labs.models import Analyzer, Clinic
 
@@ -26,6 +31,33 @@ class ClinicAdmin(ClinicScopedAdmin):
     search_fields = ("name", "public_id")
     fields = ("name", "timezone", "public_id", "digest_at")
     instead = "A clinic's records are kept. Take its staff away to close it."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # A superuser chooses here which one to enter.
+        if request.user.is_superuser:
+            return admin.ModelAdmin.get_queryset(self, request)
+        return super().get_queryset(request)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        own = self._clinics(request)
+        found = super().get_object(request, object_id, from_field)
+        if found.pk not in own:
+            raise Http404
+        return found
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        columns = super().get_list_display(request)
+        return [*columns, "enter"] if request.user.is_superuser else columns
+
+    @admin.display(description="Records")
+    def enter(self, obj: Clinic) -> SafeString:
+        return format_html(
+            '<a href="{}">Enter…</a>', reverse("admin:labs_clinic_enter", args=[obj.pk])
+        )
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(enter)
+        return [path("<int:pk>/enter/", view, name="labs_clinic_enter"), *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)

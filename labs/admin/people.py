@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -15,6 +15,10 @@ from django.http import HttpRequest
 from labs.admin.scope import ClinicForm, ClinicScopedAdmin
 from labs.models import Membership
 from labs.services import staff, staff_changes
+
+# Django's own pages for logins write past the audit, and know of no clinic.
+for model in (User, Group):
+    admin.site.unregister(model)
 
 LOGIN_FIELDS = ("first_name", "last_name", "email", "is_active", "password")
 
@@ -95,7 +99,7 @@ def login_fields(acting_user: User, user: User) -> tuple[str, ...]:
 
 @admin.register(Membership)
 class MembershipAdmin(ClinicScopedAdmin):
-    list_display = ("user", "full_name", "role", "may_sign_in", "clinic")
+    list_display = ("user", "full_name", "role", "may_sign_in", "ends_at", "clinic")
     list_select_related = ("user", "clinic")
     list_filter = ("role",)
     search_fields = ("user__username", "user__first_name", "user__last_name")
@@ -119,11 +123,11 @@ class MembershipAdmin(ClinicScopedAdmin):
     def get_fieldsets(self, request: Any, obj: Any = None) -> Any:
         if obj is None:
             names = ("username", "first_name", "last_name", "email", "password")
-            return ((None, {"fields": ("clinic", "role", *names)}),)
+            return ((None, {"fields": ("clinic", "role", "ends_at", *names)}),)
         shown = login_fields(request.user, obj.user)
         words = "" if shown else "The operator changes this login: it opens more than your clinics."
         return (
-            (None, {"fields": ("clinic", "user", "role")}),
+            (None, {"fields": ("clinic", "user", "role", "ends_at")}),
             ("Login", {"fields": shown, "description": words}),
         )
 
@@ -131,7 +135,7 @@ class MembershipAdmin(ClinicScopedAdmin):
         if obj is None:
             return ()
         own = obj.user_id == request.user.pk and not request.user.is_superuser
-        return ("clinic", "user", "role") if own else ("clinic", "user")
+        return ("clinic", "user", "role", "ends_at") if own else ("clinic", "user")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         own = obj is not None and obj.user_id == request.user.pk
@@ -147,6 +151,7 @@ class MembershipAdmin(ClinicScopedAdmin):
                 password=data["password"],
                 first_name=data["first_name"],
                 last_name=data["last_name"],
+                ends_at=obj.ends_at,
                 acting_user=request.user,
             )
             User.objects.filter(pk=user.pk).update(email=data["email"])
@@ -155,6 +160,8 @@ class MembershipAdmin(ClinicScopedAdmin):
             return
         if "role" in form.changed_data:
             staff_changes.change_role(acting_user=request.user, place=obj, role=data["role"])
+        if "ends_at" in form.changed_data:
+            staff_changes.change_end(acting_user=request.user, place=obj, ends_at=data["ends_at"])
         if set(form.changed_data) & set(LOGIN_FIELDS):
             staff_changes.change_login(
                 acting_user=request.user,

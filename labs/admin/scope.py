@@ -1,4 +1,5 @@
-"""Who sees which rows in the admin: a clinic's administrators their clinics', a superuser all.
+"""Who sees which rows in the admin: a clinic's administrators their clinics', a superuser those of
+the clinics that they have entered for a while, with a reason that is on record (entering.py).
 
 Every list, picker, filter, search and address goes through here, so that nothing tells of another
 clinic (I3).
@@ -15,31 +16,14 @@ from django.contrib import admin
 from django.contrib.admin.utils import NestedObjects
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import router
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.forms import ModelChoiceField, ModelForm
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
 from labs.models import Clinic
-from labs.roles import RIGHTS
 from labs.services.events import record
-
-
-def clinics_with(request: HttpRequest, right: str) -> dict[int, str]:
-    """The clinics in which that person has that right, all for a superuser: primary key and time
-    zone. One query for each request and right."""
-    known: dict[str, dict[int, str]] = request.__dict__.setdefault("_clinics_with", {})
-    if right not in known:
-        rows = Clinic.objects.all()
-        if not request.user.is_superuser:
-            # One filter(), so that person and role are asked of the same row of Membership.
-            rows = rows.filter(
-                membership__user=request.user.pk,
-                membership__user__is_active=True,
-                membership__role__in=RIGHTS[right],
-            )
-        known[right] = dict(rows.values_list("pk", "timezone"))
-    return known[right]
+from labs.views.access import clinics_with
 
 
 def path_to_clinic(model: type[Model]) -> str:
@@ -96,13 +80,12 @@ class ClinicScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def _mine(self, request: HttpRequest, obj: Model | None) -> bool:
         own = self._clinics(request)
         if obj is None:
-            return bool(own) or request.user.is_superuser
-        if request.user.is_superuser:
-            return True
+            return bool(own) or bool(request.user.is_superuser)
         value: Any = obj
         for step in self.clinic_path.split("__"):
             value = getattr(value, f"{step}_id" if step == "clinic" else step)
-        return value in own
+        # What belongs to no clinic is the operator's: a client of the whole installation.
+        return value in own or (value is None and bool(request.user.is_superuser))
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self._mine(request, None)
@@ -121,16 +104,25 @@ class ClinicScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
+        mine = Q(**{f"{self.clinic_path}__in": self._clinics(request)})
         if request.user.is_superuser:
-            return rows
-        return rows.filter(**{f"{self.clinic_path}__in": self._clinics(request)})
+            mine |= Q(**{f"{self.clinic_path}__isnull": True})
+        return rows.filter(mine)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        """Raises Http404 where it is nobody's or another clinic's, alike: Django's own answer is a
+        redirect that says the id."""
+        found = super().get_object(request, object_id, from_field)
+        if found is None:
+            raise Http404
+        return found
 
     def formfield_for_foreignkey(
         self, db_field: Any, request: HttpRequest, **kwargs: Any
     ) -> ModelChoiceField[Any] | None:
         related = db_field.remote_field.model
         path = path_to_clinic(related)
-        if path and not request.user.is_superuser:
+        if path:
             kwargs["queryset"] = related._default_manager.filter(
                 **{f"{path}__in": self._clinics(request)}
             )
@@ -138,6 +130,10 @@ class ClinicScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if field and related is Clinic and len(self._clinics(request)) == 1:
             field.initial = next(iter(self._clinics(request)))
         return field
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Nothing of the address: a picker that it gives a made-up id fails with a 500."""
+        return {}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = tuple(super().get_readonly_fields(request, obj))

@@ -9,7 +9,7 @@ from django.db import models
 
 from labs import ids
 from labs.hours import Week
-from labs.querysets import ClinicQuerySet, ClinicsQuerySet
+from labs.querysets import ClinicQuerySet, ClinicsQuerySet, MembershipQuerySet
 
 
 def validate_timezone(name: str) -> None:
@@ -68,6 +68,8 @@ class Clinic(models.Model):
 
 
 class Role(models.TextChoices):
+    # The front desk: reads what a veterinarian has reviewed, and nothing before.
+    RECEPTION = "reception", "Reception"
     TECHNICIAN = "technician", "Technician"
     VET = "vet", "Veterinarian"
     ADMIN = "admin", "Administrator"
@@ -79,8 +81,14 @@ class Membership(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT)
     role = models.CharField(max_length=12, choices=Role.choices)
+    ends_at = models.DateTimeField(
+        "access ends",
+        null=True,
+        blank=True,
+        help_text="For somebody who helps out: from then on the clinic is closed to them.",
+    )
 
-    objects = ClinicQuerySet.as_manager()
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         verbose_name = "member of staff"

@@ -9,7 +9,7 @@ from itertools import islice
 
 from django.db.models import Q
 
-from labs.models import LabRequest, Observation, Patient, ResultStatus, TestRun
+from labs.models import LabRequest, Observation, Patient, ResultStatus, ReviewState, TestRun
 from labs.models.result import VOID_STATUSES
 
 KEEP = 8
@@ -51,6 +51,7 @@ def history(
     before: datetime | None = None,
     without: LabRequest | None = None,
     keep: int = KEEP,
+    only_reviewed: bool = False,
 ) -> dict[Key, list[Earlier]]:
     """The last few reported values of each analyte, newest first. Three statements, each of which
     goes by keys that the one before found: as a single statement with a window over the join it was
@@ -73,7 +74,8 @@ def history(
             "requested_test"
         )
         # Of a repeated test only the run that a person chose, once one did.
-        if run.requested_test is None or run.requested_test.reported_run_id in (None, run.pk)
+        if (run.requested_test is None or run.requested_test.reported_run_id in (None, run.pk))
+        and (run.review_state == ReviewState.REVIEWED or not only_reviewed)
     }
     rows = (
         Observation.objects.filter(run__in=list(runs), current=True, not_reported_reason="")

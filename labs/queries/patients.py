@@ -90,8 +90,9 @@ class PatientPage:
     events: list[audit.Event]
 
 
-def patient_page(patient: Patient, number: int) -> PatientPage:
-    """Seven statements. `patient` with owner."""
+def patient_page(patient: Patient, number: int, *, only_reviewed: bool = False) -> PatientPage:
+    """Seven statements. `patient` with owner. `only_reviewed`: of results only what a veterinarian
+    has signed, and nothing of a request of which something is still to be signed."""
     now = timezone.now()
     rows = (
         LabRequest.objects.filter(patient=patient)
@@ -100,6 +101,8 @@ def patient_page(patient: Patient, number: int) -> PatientPage:
     )
     page = page_of(rows, number, 25)
     found = summaries(page.rows, all_runs=True)
+    if only_reviewed:
+        found = {pk: summary for pk, summary in found.items() if not summary.to_review}
     known = turnarounds(patient.clinic_id)
     put: dict[int, list[UnmatchedResult]] = defaultdict(list)
     for decision in MatchDecision.objects.filter(request__in=page.rows, active=True).select_related(
@@ -122,14 +125,14 @@ def patient_page(patient: Patient, number: int) -> PatientPage:
             more=page.more,
             size=page.size,
         ),
-        trends=_trends(patient),
-        events=audit.of_patient(patient),
+        trends=_trends(patient, only_reviewed),
+        events=[] if only_reviewed else audit.of_patient(patient),
     )
 
 
-def _trends(patient: Patient) -> list[Trend]:
+def _trends(patient: Patient, only_reviewed: bool) -> list[Trend]:
     found = []
-    for (code, unit, model, _), values in history(patient).items():
+    for (code, unit, model, _), values in history(patient, only_reviewed=only_reviewed).items():
         numbers = [v.number for v in reversed(values) if v.number and not v.qualifier]
         if len(numbers) < 2:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.queries import events as audit
+from labs.queries.nav import TO_REVIEW
 from labs.queries.patients import with_weight
 from labs.queries.results import Results, results_of
 from labs.queries.timeline import DELIVERED, Step, steps
@@ -105,10 +106,19 @@ def head(request: LabRequest) -> str:
     return f"{request.version}-{timezone.now():%H%M}" if moving else f"{request.version}-"
 
 
-def request_page(request: LabRequest) -> RequestPage:
-    """`request` loaded by `heads`."""
+def all_reviewed(request: LabRequest) -> bool:
+    """Whether nothing of it waits for a veterinarian: neither a result nor one that contradicts
+    it. One statement."""
+    runs = request.runs.filter(review_state__in=TO_REVIEW).order_by()
+    held = request.contradicted_by.waiting().order_by()
+    return not runs.values("pk").union(held.values("pk")).exists()
+
+
+def request_page(request: LabRequest, *, only_reviewed: bool = False) -> RequestPage:
+    """`request` loaded by `heads`. `only_reviewed`: for the front desk, of a request that is
+    `all_reviewed`: no value but reviewed ones, and nothing of what staff do about it."""
     now = timezone.now()
-    results = results_of(request)
+    results = results_of(request, only_reviewed=only_reviewed)
     events = audit.of_request(request)
     known = turnarounds(request.clinic_id)
     messages = _messages(request)
@@ -118,7 +128,7 @@ def request_page(request: LabRequest) -> RequestPage:
     late = is_overdue(request, known, now)
     tests = list(request.tests.all())
     specimens = {t.specimen_id: t.specimen for t in tests if t.specimen}
-    return RequestPage(
+    page = RequestPage(
         request=request,
         chip=state_chip(request, now, known, stopped=_stopped(messages, orphans)),
         linked=_linked(group, now, known),
@@ -149,6 +159,7 @@ def request_page(request: LabRequest) -> RequestPage:
         if any(run.run.unmatched for run in results.runs)
         else [],
     )
+    return replace(page, events=[], messages=[], troubles=[]) if only_reviewed else page
 
 
 def _messages(request: LabRequest) -> list[Message]:

@@ -181,8 +181,9 @@ class Results:
         )
 
 
-def results_of(request: LabRequest) -> Results:
-    """Everything that came for a request, in the order of its tests. `request` with its patient."""
+def results_of(request: LabRequest, *, only_reviewed: bool = False) -> Results:
+    """Everything that came for a request, in the order of its tests. `request` with its patient.
+    `only_reviewed`: earlier values too are only those that a veterinarian has signed."""
     versions: dict[int, list[LabResult]] = defaultdict(list)
     for version in (
         LabResult.objects.filter(run__request=request)
@@ -217,6 +218,7 @@ def results_of(request: LabRequest) -> Results:
         codes={code_of(row) for row in shown},
         before=min((v.run_at or v.received_at for v, _ in current), default=None),
         without=request,
+        only_reviewed=only_reviewed,
     )
     views = [
         _run_view(

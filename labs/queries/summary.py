@@ -30,6 +30,7 @@ class Summary:
     void: bool = False
     preliminary: bool = False
     seen: bool = False
+    to_review: bool = False
 
     @property
     def quiet(self) -> bool:
@@ -67,6 +68,7 @@ def summaries(requests: Iterable[LabRequest], *, all_runs: bool = False) -> dict
     for row in rows:
         request_pk = row.run.request_id or 0
         summary = found[request_pk]
+        summary.to_review |= row.run.review_state in TO_REVIEW
         _count(summary, row, void=row.result.ranges_void(species[request_pk]))
         if row.run.review_state == ReviewState.CHANGED:
             summary.reopened = True

@@ -69,12 +69,14 @@ class Trends:
         return [code for code in dict.fromkeys(codes) if codes.count(code) > 1]
 
 
-def trends(patient: Patient, codes: list[str], span: str = "") -> Trends:
+def trends(
+    patient: Patient, codes: list[str], span: str = "", *, only_reviewed: bool = False
+) -> Trends:
     """The plots of those analytes, of all that have two numbers where none is named. Three
     statements. `span`: a key of SPANS, or empty for all."""
     now = timezone.now()
     since = now - SPANS[span] if span in SPANS else None
-    every = history(patient, keep=MOST_POINTS)
+    every = history(patient, keep=MOST_POINTS, only_reviewed=only_reviewed)
     of_code: dict[str, list[list[Earlier]]] = {}
     for key, values in every.items():
         of_code.setdefault(key[0], []).append(values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
@@ -22,10 +24,11 @@ def create_staff(
     password: str,
     first_name: str = "",
     last_name: str = "",
+    ends_at: datetime | None = None,
     acting_user: User | None = None,
 ) -> User:
-    """Make a login and its place at the clinic. An administrator may also enter /admin/
-    (`is_staff`).
+    """Make a login and its place at the clinic, until `ends_at` if it is given. An
+    administrator may also enter /admin/ (`is_staff`).
 
     A username that exists is taken over only by who knows its password: then that person works at
     this clinic too, and a repeated call changes nothing. Raises InvalidInput where the name is
@@ -40,7 +43,7 @@ def create_staff(
         if user is None:
             user = _create_user(username, password, first_name, last_name)
         place, is_new = Membership.objects.get_or_create(
-            user=user, clinic=clinic, defaults={"role": role}
+            user=user, clinic=clinic, defaults={"role": role, "ends_at": ends_at}
         )
         if place.role != role:
             raise InvalidInput(
@@ -57,6 +60,7 @@ def create_staff(
                 source="command",
                 user=user.pk,
                 role=role,
+                **({"ends_at": ends_at.isoformat()} if ends_at else {}),
             )
     return user
 

@@ -14,6 +14,8 @@ from labs.models import Membership, Role
 from labs.services.events import record
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.contrib.auth.models import User
 
 
@@ -24,9 +26,11 @@ def may_edit_login(acting_user: User, user: User) -> bool:
         return True
     if user.is_superuser:
         return False
-    administered = Membership.objects.filter(
-        user=acting_user, role__in=roles.RIGHTS["administer"]
-    ).values("clinic")
+    administered = (
+        Membership.objects.of(acting_user)
+        .filter(role__in=roles.RIGHTS["administer"])
+        .values("clinic")
+    )
     return not Membership.objects.filter(user=user).exclude(clinic__in=administered).exists()
 
 
@@ -46,6 +50,22 @@ def change_role(*, acting_user: User, place: Membership, role: str) -> None:
             user=place.user_id,
             before=before,
             to=role,
+        )
+
+
+def change_end(*, acting_user: User, place: Membership, ends_at: datetime | None) -> None:
+    """When that person's access to the clinic ends by itself; None: not. Raises as
+    `change_role`."""
+    _require(acting_user, place)
+    with transaction.atomic():
+        place.ends_at = ends_at
+        place.save(update_fields=["ends_at"])
+        record(
+            "staff.ends",
+            clinic=place.clinic,
+            acting_user=acting_user,
+            user=place.user_id,
+            ends_at=ends_at.isoformat() if ends_at else None,
         )
 
 

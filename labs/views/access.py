@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -19,10 +19,16 @@ from django_htmx.middleware import HtmxDetails
 
 from labs.models import Clinic, Membership
 from labs.queries.nav import Nav
+from labs.querysets import works_now
 from labs.roles import RIGHTS
 
 P = ParamSpec("P")
 Row = TypeVar("Row", bound=Model)
+NOT_FOR_THE_DESK = (
+    "This page shows results that no veterinarian has reviewed yet. At the front desk you find a "
+    "reviewed result under Patients."
+)
+ENTERED = "entered_clinics"  # the session's key: primary key of the clinic, until when
 ACTIVE_CLINIC = "clinic"  # the session's key; its value is a clinic's public id
 
 
@@ -35,6 +41,7 @@ class StaffRequest(HttpRequest):
     memberships: list[Membership]
     rights: frozenset[str]
     nav: Nav  # where the view has counted already
+    at_desk_too: bool  # whether the page is one for the front desk as well
 
 
 def staff_required(
@@ -47,9 +54,9 @@ def staff_required(
     def wrapper(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
             return _to_login(request)
+        request.at_desk_too = True
         request.memberships = list(
-            Membership.objects.for_user(request.user)
-            .filter(user=request.user)
+            Membership.objects.of(request.user)
             .select_related("clinic")
             .order_by("clinic__name", "pk")
         )
@@ -69,6 +76,20 @@ def staff_required(
     return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", wrapper)
 
 
+def laboratory_required(
+    view: Callable[Concatenate[StaffRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """`staff_required`, for whoever may see results before a vet has: not the front desk."""
+
+    @wraps(view)
+    def wrapper(request: StaffRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        request.at_desk_too = False
+        right_required(request, "unreviewed", NOT_FOR_THE_DESK)
+        return view(request, *args, **kwargs)
+
+    return staff_required(cast("Callable[Concatenate[StaffRequest, P], HttpResponse]", wrapper))
+
+
 def right_required(request: StaffRequest, right: str, sentence: str) -> None:
     """Raises PermissionDenied with a sentence for the person."""
     if right not in request.rights:
@@ -86,12 +107,44 @@ def load(request: StaffRequest, rows: QuerySet[Row], **lookup: Any) -> Row:
     if clinic_id != request.clinic.pk:
         _enter(request, next(m for m in request.memberships if m.clinic_id == clinic_id))
         timezone.activate(request.clinic.zone)
+        if not request.at_desk_too:
+            # Who is a vet here may be at the front desk there.
+            right_required(request, "unreviewed", NOT_FOR_THE_DESK)
     return row
+
+
+def rights_of(place: Membership) -> frozenset[str]:
+    return frozenset(right for right, roles in RIGHTS.items() if place.role in roles)
 
 
 def _enter(request: StaffRequest, membership: Membership) -> None:
     request.clinic = membership.clinic
-    request.rights = frozenset(right for right, roles in RIGHTS.items() if membership.role in roles)
+    request.rights = rights_of(membership)
+
+
+def clinics_with(request: HttpRequest, right: str) -> dict[int, str]:
+    """The clinics in which that person has that right, and for a superuser those that they have
+    entered with a reason: primary key and time zone. One query for each request and right."""
+    known: dict[str, dict[int, str]] = request.__dict__.setdefault("_clinics_with", {})
+    if right not in known:
+        # One Q, so that person and role are asked of the same row of Membership.
+        mine = Q(
+            works_now("membership"),
+            membership__user=request.user.pk,
+            membership__user__is_active=True,
+            membership__role__in=RIGHTS[right],
+        )
+        if request.user.is_superuser:
+            mine |= Q(pk__in=entered(request))
+        rows = Clinic.objects.filter(mine).distinct().order_by("pk")
+        known[right] = dict(rows.values_list("pk", "timezone"))
+    return known[right]
+
+
+def entered(request: HttpRequest) -> list[int]:
+    """The clinics that a superuser has entered, of which the time is not up. No query."""
+    now = timezone.now().timestamp()
+    return [int(pk) for pk, until in request.session.get(ENTERED, {}).items() if until > now]
 
 
 def _to_login(request: HttpRequest) -> HttpResponse:

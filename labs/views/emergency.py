@@ -14,13 +14,13 @@ from labs.models import EmergencyCode, Patient
 from labs.queries import emergency as queries
 from labs.queries.patients import search
 from labs.services import emergency, emergency_codes
-from labs.views.access import StaffRequest, load, staff_required
+from labs.views.access import StaffRequest, laboratory_required, load
 from labs.views.ordering import HITS, as_uuid
 from labs.views.polling import unchanged
 
 
 @require_POST
-@staff_required
+@laboratory_required
 def give(request: StaffRequest) -> HttpResponse:
     code = emergency_codes.give(
         acting_user=request.user, clinic=request.clinic, note=request.POST.get("note", "")
@@ -29,7 +29,7 @@ def give(request: StaffRequest) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@laboratory_required
 def page(request: StaffRequest, code: str) -> HttpResponse:
     """The code, large; what came under it; and whose it is."""
     (shown,) = queries.emergencies([_code(request, code, queries.rows())])
@@ -43,14 +43,14 @@ def page(request: StaffRequest, code: str) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@laboratory_required
 def typeahead(request: StaffRequest, code: str) -> HttpResponse:
     context = {"code": _code(request, code, EmergencyCode.objects.all()), **_hits(request)}
     return render(request, "labs/emergency_hits.html", context)
 
 
 @require_POST
-@staff_required
+@laboratory_required
 def choose(request: StaffRequest, code: str) -> HttpResponse:
     found = _code(request, code, queries.rows())
     patient = load(
@@ -77,7 +77,7 @@ def choose(request: StaffRequest, code: str) -> HttpResponse:
 
 
 @require_POST
-@staff_required
+@laboratory_required
 def close(request: StaffRequest, code: str) -> HttpResponse:
     found = _code(request, code, EmergencyCode.objects.select_related("clinic"))
     emergency_codes.close(acting_user=request.user, code=found)

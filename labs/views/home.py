@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from labs.queries import emergency
@@ -15,7 +15,10 @@ from labs.views.polling import unchanged
 @require_GET
 @staff_required
 def worklist(request: StaffRequest) -> HttpResponse:
-    """The home page: everything that waits, or one section of it (`?show=review`)."""
+    """The home page: everything that waits, or one section of it (`?show=review`). The front
+    desk has its patients instead."""
+    if "unreviewed" not in request.rights:
+        return redirect("labs:patients")
     counts = request.nav = nav(request.clinic)
     version = queries.version(request.clinic, counts)
     if unchanged(request, version):

@@ -14,7 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from labs.errors import InvalidInput, LabError
 from labs.models import UnmatchedResult
 from labs.queries import orphans
-from labs.views.access import load
+from labs.views.access import clinics_with, load
 from labs.views.match_page import Door, page
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ def load_orphan(request: Any, uuid: UUID, door: Door) -> UnmatchedResult:
     if not door.is_admin:
         mine: UnmatchedResult = load(request, orphans.orphans().for_user(request.user), uuid=uuid)
         return mine
-    rows = orphans.orphans()
-    if not request.user.is_superuser:
-        rows = rows.for_user(request.user)
+    rows = orphans.orphans().filter(clinic__in=clinics_with(request, "match"))
     found: UnmatchedResult = get_object_or_404(rows, uuid=uuid)
     return found
 

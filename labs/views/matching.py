@@ -19,7 +19,7 @@ from labs.queries import orphans
 from labs.queries.candidates import Candidate, candidates_for
 from labs.services import matching
 from labs.views import ways_out
-from labs.views.access import staff_required
+from labs.views.access import laboratory_required
 from labs.views.match_act import act, load_orphan
 from labs.views.match_page import (
     DISMISSALS,
@@ -41,7 +41,7 @@ UNDONE = "Undone at once"
 
 def patterns(door: Door = STAFF, wrap: Callable[..., Any] | None = None) -> list[URLPattern]:
     """The page's addresses below the queue's own; `wrap` is who asks for the login."""
-    wrap = wrap or staff_required
+    wrap = wrap or laboratory_required
     prefix = door.names.partition(":")[2]
     views = {
         "match": ("", match_unmatched),

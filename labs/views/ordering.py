@@ -13,13 +13,13 @@ from labs.queries import ordering as queries
 from labs.queries.codes import sent_as
 from labs.queries.patients import search, with_weight
 from labs.services import ordering
-from labs.views.access import StaffRequest, load, staff_required
+from labs.views.access import StaffRequest, laboratory_required, load
 
 HITS = 8
 
 
 @require_http_methods(["GET", "POST"])
-@staff_required
+@laboratory_required
 def new(request: StaffRequest) -> HttpResponse:
     """Order tests: first the patient, then the rest on one page."""
     uuid = request.POST.get("patient") or request.GET.get("patient")
@@ -69,7 +69,7 @@ def new(request: StaffRequest) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@laboratory_required
 def typeahead(request: StaffRequest) -> HttpResponse:
     """The patients that fit what was typed so far."""
     return render(request, "labs/choose_patient_hits.html", _hits(request))

@@ -51,7 +51,11 @@ def page(request: StaffRequest, uuid: UUID) -> HttpResponse:
         with_weight(Patient.objects.for_user(request.user).select_related("owner", "clinic")),
         uuid=uuid,
     )
-    shown = patient_page(patient, page_number(request.GET.get("page")))
+    shown = patient_page(
+        patient,
+        page_number(request.GET.get("page")),
+        only_reviewed="unreviewed" not in request.rights,
+    )
     return render(request, "labs/patient.html", {"page": shown, "patient": patient})
 
 

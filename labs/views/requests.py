@@ -6,6 +6,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -13,12 +14,17 @@ from django.views.decorators.http import require_GET, require_POST
 from labs.errors import InvalidInput, LabError
 from labs.forms import FormKey
 from labs.models import LabRequest
-from labs.queries.request_page import head, heads, request_page
+from labs.queries.request_page import all_reviewed, head, heads, request_page
 from labs.queries.words import submission_of
 from labs.services import ordering, outbox, review, viewing
 from labs.views.access import StaffRequest, load, staff_required
 from labs.views.numbers import number
 from labs.views.polling import unchanged
+
+NOT_REVIEWED = (
+    "A result of this request has not been reviewed by a veterinarian yet. Ask one; it appears "
+    "here as soon as it is signed."
+)
 
 
 @require_GET
@@ -32,9 +38,12 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
         if unchanged(request, head(light)):
             return HttpResponse(status=204)
     lab_request = load(request, heads().for_user(request.user), lab_report_id=lab_report_id)
+    at_desk = "unreviewed" not in request.rights
+    if at_desk and not all_reviewed(lab_request):
+        raise PermissionDenied(NOT_REVIEWED)
     patient = lab_request.patient
     patient.weight_kg, patient.weighed_on = lab_request.weight_kg, lab_request.weighed_on
-    shown = request_page(lab_request)
+    shown = request_page(lab_request, only_reviewed=at_desk)
     if shown.results.runs:
         viewing.viewed(acting_user=request.user, request=lab_request)
     seen = number(request.GET.get("seen", ""))

@@ -5,18 +5,20 @@ from __future__ import annotations
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from labs.forms import SignInForm
 from labs.models import Clinic
 from labs.views.access import ACTIVE_CLINIC, StaffRequest, staff_required
 
-login = LoginView.as_view(
-    template_name="registration/login.html",
-    authentication_form=SignInForm,
-    redirect_authenticated_user=True,
+login = require_http_methods(["GET", "POST"])(
+    LoginView.as_view(
+        template_name="registration/login.html",
+        authentication_form=SignInForm,
+        redirect_authenticated_user=True,
+    )
 )
-logout = LogoutView.as_view()
+logout = require_POST(LogoutView.as_view())
 
 
 @require_http_methods(["GET", "POST"])

@@ -26,7 +26,7 @@ def page(request: StaffRequest, uuid: UUID) -> HttpResponse:
     span = span if span in SPANS else ""
     context = {
         "patient": patient,
-        "page": trends(patient, codes, span),
+        "page": trends(patient, codes, span, only_reviewed="unreviewed" not in request.rights),
         "codes": codes,
         "span": span,
         "spans": [("", "All"), ("year", "A year"), ("month", "A month")],

@@ -11,12 +11,12 @@ from labs.queries import events
 from labs.queries import unmatched as queries
 from labs.queries.paging import page_number
 from labs.queries.witnesses import Witness, witnesses
-from labs.views.access import StaffRequest, load, staff_required
+from labs.views.access import StaffRequest, laboratory_required, load
 from labs.views.polling import unchanged
 
 
 @require_GET
-@staff_required
+@laboratory_required
 def index(request: StaffRequest) -> HttpResponse:
     version = queries.version(request.clinic)
     if unchanged(request, version):
@@ -41,7 +41,7 @@ def index(request: StaffRequest) -> HttpResponse:
 
 
 @require_GET
-@staff_required
+@laboratory_required
 def history(request: StaffRequest, uuid: UUID) -> HttpResponse:
     """Who did what with this result, and the messages that it came in."""
     unmatched = load(

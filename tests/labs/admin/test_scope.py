@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from labs.models import Clinic, LabEvent, Membership, Owner, Patient, Role, Weight
 from tests import factories
@@ -195,13 +198,40 @@ def test_a_disabled_administrator_is_out(world: World) -> None:
     assert world.client.get(list_url("labs.patient")).status_code == 302
 
 
-def test_a_superuser_sees_all(world: World) -> None:
-    world.client.force_login(User.objects.create_superuser("root", password="x"))
+def test_a_superuser_sees_no_clinic_that_they_have_not_entered_with_a_reason(world: World) -> None:
+    root = User.objects.create_superuser("root", password="x")
+    world.client.force_login(root)
     for label in OURS:
-        assert world.client.get(list_url(label)).status_code == 200
-    page = world.client.get(list_url("labs.patient")).content.decode()
-    assert SECRET in page
-    assert "Biscuit" in page
+        page = world.client.get(list_url(label))
+        assert page.status_code == 200
+        assert SECRET not in page.content.decode() and "Biscuit" not in page.content.decode()
+    enter = reverse("admin:labs_clinic_enter", args=[world.other.pk])
+    assert world.client.post(enter, {"reason": " "}).status_code == 422
+    assert SECRET not in world.client.get(list_url("labs.patient")).content.decode()
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        world.client.post(enter, {"reason": "The clinic asked for help with a message"})
+        page = world.client.get(list_url("labs.patient")).content.decode()
+        assert SECRET in page and "Biscuit" not in page
+        clock.shift(timedelta(minutes=61))
+        assert SECRET not in world.client.get(list_url("labs.patient")).content.decode()
+    event = LabEvent.objects.get(verb="clinic.entered")
+    assert (event.actor, event.clinic) == (root, world.other)
+    assert event.data["reason"] == "The clinic asked for help with a message"
+
+
+def test_nobody_else_may_enter_a_clinic(world: World) -> None:
+    enter = reverse("admin:labs_clinic_enter", args=[world.other.pk])
+    assert world.client.post(enter, {"reason": "I should like to see it"}).status_code == 404
+    assert not LabEvent.objects.filter(verb="clinic.entered").exists()
+
+
+def test_access_ends_at_its_time_everywhere(world: World) -> None:
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        world.alice.membership_set.update(ends_at=timezone.now() + timedelta(hours=1))
+        assert "Biscuit" in world.client.get(list_url("labs.patient")).content.decode()
+        clock.shift(timedelta(hours=1))
+        assert world.client.get(list_url("labs.patient")).status_code == 403
+        assert world.client.get(reverse("labs:patients")).status_code == 403
 
 
 def test_deleting_a_protected_record_says_in_words_what_is_in_the_way(world: World) -> None:
@@ -258,14 +288,14 @@ def test_keys_by_which_results_are_filed_are_not_shown(world: World) -> None:
 
 
 LISTS = [
-    ("labs.unmatchedresult", 9),
-    ("labs.patient", 8),
-    ("labs.owner", 8),
-    ("labs.labrequest", 8),
-    ("labs.labevent", 8),
-    ("labs.message", 8),
-    ("labs.matchdecision", 8),
-    ("labs.membership", 8),
+    ("labs.unmatchedresult", 7),
+    ("labs.patient", 6),
+    ("labs.owner", 6),
+    ("labs.labrequest", 6),
+    ("labs.labevent", 6),
+    ("labs.message", 6),
+    ("labs.matchdecision", 6),
+    ("labs.membership", 6),
 ]
 
 

@@ -1,0 +1,291 @@
+"""Two clinics with one of everything, and everybody who may knock at a door of either.
+
+Of the other clinic each name and each id is known, so that a page that tells one of them is found.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import connection, models
+from django.test import Client
+from django.utils import timezone
+
+from integrations.heska.connections import connect, create_client
+from integrations.heska.models import Connection, InboundClient
+from labs.models import (
+    Analyte,
+    Analyzer,
+    Attachment,
+    Clinic,
+    LabEvent,
+    LabRequest,
+    LabResult,
+    Membership,
+    Message,
+    Panel,
+    Review,
+    Role,
+    Submission,
+    UnmatchedResult,
+    Visit,
+)
+from labs.services import emergency_codes, journal, matching, review
+from labs.services.codes import set_code
+from labs.views.access import ENTERED
+from tests import factories
+
+NOBODY = UUID(int=0)
+MISSING_PK = 987_654_321
+
+
+@dataclass
+class Place:
+    """A clinic, and what an address of it may name: by kind, as arguments of `reverse`."""
+
+    clinic: Clinic
+    word: str
+    objects: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, models.Model] = field(default_factory=dict)
+
+    def ids(self) -> list[str]:
+        """What only people of this clinic may read anywhere."""
+        found = {self.word, self.clinic.public_id, self.clinic.name}
+        for row in self.rows.values():
+            for name in ("lab_report_id", "uuid", "patient_id", "owner_id", "receipt_id", "code"):
+                value = getattr(row, name, "")
+                # `patient_id` of a result is a number of the database, of a patient the clinic's.
+                if isinstance(value, str | UUID):
+                    found.add(str(value))
+            found.add(getattr(row, "result_key", ""))
+        return sorted(each for each in found if len(each) > 3)
+
+
+def make_place(name: str, word: str) -> Place:
+    clinic = factories.make_clinic(name, public_id=f"clinic-{word.lower()}")
+    vet = factories.make_staff(Role.VET, clinic=clinic, username=f"vet-{word}", last_name=word)
+    owner = factories.make_owner(
+        clinic, owner_id=f"C-{word}", first_name=word, last_name=word, email=f"{word}@example.com"
+    )
+    patient = factories.make_patient(clinic, name=word, patient_id=f"P-{word}", owner=owner)
+    second = factories.make_patient(clinic, name=f"{word} II", patient_id=f"P2-{word}", owner=owner)
+    unused = factories.make_owner(clinic, last_name=f"{word} unused")
+    request = factories.make_request(patient, accepted=True)
+    run = factories.make_run(files=(factories.make_picture(file_name=f"{word}.png"),))
+    factories.make_result(request, factories.make_report([run]))
+    opened = factories.make_request(patient, accepted=True)
+    stuck = factories.make_request(patient)
+    Submission.objects.filter(request=stuck).update(state="needs_attention")
+    LabRequest.objects.filter(pk=stuck.pk).update(state="needs_attention")
+    signed = factories.make_request(patient, accepted=True)
+    factories.make_result(signed)
+    signed.refresh_from_db()
+    review.sign(acting_user=vet, request=signed, expected_version=signed.version)
+    orphan = factories.make_unmatched(clinic, patient_name=word, owner_last_name=word)
+    held = factories.make_unmatched(clinic, patient_name=word)
+    matching.hold(acting_user=vet, unmatched=held, expected_version=held.version, reason=word)
+    matched = factories.make_unmatched(clinic, patient_name=word)
+    matching.match(
+        acting_user=vet, unmatched=matched, patient=patient, expected_version=matched.version
+    )
+    emergency = emergency_codes.give(acting_user=None, clinic=clinic)
+    bad = factories.make_message(clinic, raw=f'{{"word": "{word}"}}'.encode())
+    journal.quarantine(message=bad, cause="Not understood")
+    code = set_code(acting_user=None, clinic=clinic, kind="sex", word=word, code="X")
+    access = connect(acting_user=None, clinic=clinic, client_id=f"id-{word}", client_secret="s")
+    analyzer = Analyzer.objects.create(clinic=clinic, model="Element HT5", name=word)
+    visit = Visit.objects.create(clinic=clinic, patient=patient, at=timezone.now(), doctor=word)
+    colleague = factories.make_staff(clinic=clinic, username=f"colleague-{word}")
+    for row in (request, opened, stuck, orphan, held, matched, signed):
+        row.refresh_from_db()
+    message = request.runs.get().versions.all()[0].message
+    file = Attachment.objects.get(message=message)
+    admin: dict[str, models.Model] = {
+        "labs_clinic": clinic,
+        "labs_analyzer": analyzer,
+        "labs_owner": unused,
+        "labs_patient": patient,
+        "labs_visit": visit,
+        "labs_membership": colleague.membership_set.get(),
+        "labs_labrequest": request,
+        "labs_labresult": LabResult.objects.filter(clinic=clinic)[0],
+        "labs_message": message,
+        "labs_submission": Submission.objects.get(request=request),
+        "labs_labevent": LabEvent.objects.filter(clinic=clinic)[0],
+        "labs_matchdecision": matched.decisions.get(),
+        "labs_review": Review.objects.filter(clinic=clinic)[0],
+        "labs_unmatchedresult": orphan,
+        "heska_connection": Connection.objects.get(clinic=clinic),
+        "heska_inboundclient": InboundClient.objects.get(clinic=clinic),
+    }
+    place = Place(clinic, word)
+    place.rows = {
+        "patient": patient,
+        "second": second,
+        "owner": owner,
+        "request": request,
+        "open": opened,
+        "stuck": stuck,
+        "signed": signed,
+        "orphan": orphan,
+        "held": held,
+        "matched": matched,
+        "emergency": emergency,
+        "message": message,
+        "bad": bad,
+        "file": file,
+        **admin,
+    }
+    place.objects = {
+        "patient": (patient.uuid,),
+        "request": (request.lab_report_id,),
+        "open": (opened.lab_report_id,),
+        "stuck": (stuck.lab_report_id,),
+        "signed": (signed.lab_report_id,),
+        "file": (file.uuid,),
+        "orphan": (orphan.uuid,),
+        "held": (held.uuid,),
+        "matched": (matched.uuid,),
+        "emergency": (emergency.code,),
+        "code": (code.pk,),
+        "message": (message.receipt_id,),
+        "bad": (bad.receipt_id,),
+        "clinic": (clinic.public_id,),
+        "client": (access.client_id,),
+        "key": (opened.result_key,),
+        "login": (colleague.pk,),
+        **{name: (row.pk,) for name, row in admin.items()},
+    }
+    place.rows["access"] = access  # type: ignore[assignment]
+    return place
+
+
+CATALOGUE: dict[str, Any] = {"labs_analyte": Analyte, "labs_panel": Panel}
+MISSING: dict[str, tuple[Any, ...]] = {
+    "patient": (NOBODY,),
+    "file": (NOBODY,),
+    "orphan": (NOBODY,),
+    "held": (NOBODY,),
+    "matched": (NOBODY,),
+    "request": ("LR-MISSING",),
+    "open": ("LR-MISSING",),
+    "stuck": ("LR-MISSING",),
+    "signed": ("LR-MISSING",),
+    "emergency": ("E-ZZZZ",),
+    "code": (MISSING_PK,),
+    "message": ("missing",),
+    "bad": ("missing",),
+    "clinic": ("clinic-missing",),
+    "client": ("missing",),
+    "key": ("missing",),
+}
+
+
+@dataclass
+class World:
+    own: Place
+    other: Place
+    people: dict[str, User]
+    tokens: dict[str, str]
+    clients: dict[str, Any]
+
+    def client(self, role: str) -> Client:
+        """A browser or a program of that role."""
+        made = Client(raise_request_exception=True)
+        if role in self.tokens:
+            made.defaults["HTTP_AUTHORIZATION"] = f"Bearer {self.tokens[role]}"
+        if role in self.people:
+            made.force_login(self.people[role])
+        if role == "entered":
+            session = made.session
+            until = (timezone.now() + timedelta(minutes=30)).timestamp()
+            session[ENTERED] = {str(self.own.clinic.pk): until}
+            session.save()
+        return made
+
+    def arguments(self, kind: str, whose: str) -> tuple[Any, ...]:
+        if kind == "-":
+            return ()
+        if kind == "client":
+            # Another clinic's client under one's own clinic's address.
+            clinic = self.own.clinic.public_id
+            return (clinic, *(MISSING[kind] if whose == "missing" else self.objects(whose)[kind]))
+        if kind == "app":
+            return ("labs",)
+        if kind in CATALOGUE:
+            return (CATALOGUE[kind].objects.order_by("pk")[0].pk if whose == "own" else MISSING_PK,)
+        if whose == "missing":
+            return MISSING.get(kind, (MISSING_PK,))
+        found: tuple[Any, ...] = self.objects(whose)[kind]
+        return found
+
+    def objects(self, whose: str) -> dict[str, Any]:
+        return (self.own if whose == "own" else self.other).objects
+
+
+def make_world() -> World:
+    own, other = (
+        make_place("Elm Street Veterinary Clinic", "Marigold"),
+        make_place("Harbor Animal Hospital", "Hushpuppy"),
+    )
+    people = {
+        role: factories.make_staff(role_name, clinic=own.clinic, username=role, **fields)
+        for role, role_name, fields in (
+            ("desk", Role.RECEPTION, {}),
+            ("technician", Role.TECHNICIAN, {}),
+            ("vet", Role.VET, {}),
+            ("admin", Role.ADMIN, {"is_staff": True}),
+            ("two", Role.VET, {}),
+            ("disabled", Role.ADMIN, {"is_staff": True}),
+            ("locum", Role.VET, {}),
+        )
+    }
+    Membership.objects.create(user=people["two"], clinic=other.clinic, role=Role.RECEPTION)
+    people["locum"].membership_set.update(ends_at=timezone.now() - timedelta(minutes=1))
+    # The technician helped out at the other clinic once.
+    Membership.objects.create(
+        user=people["technician"],
+        clinic=other.clinic,
+        role=Role.VET,
+        ends_at=timezone.now() - timedelta(minutes=1),
+    )
+    people["root"] = User.objects.create_superuser("root")
+    people["entered"] = User.objects.create_superuser("entered")
+    wide = create_client(acting_user=None, clinic=None)
+    clients = {"heska": own.rows["access"], "wide": wide, "rival": other.rows["access"]}
+    tokens = {role: _token(access) for role, access in clients.items()}
+    # A session from before must not do.
+    User.objects.filter(username="disabled").update(is_active=False)
+    return World(own, other, people, tokens, clients)
+
+
+def _token(access: Any) -> str:
+    response = Client().post(
+        "/api/oauth/token",
+        {"client_id": access.client_id, "client_secret": access.client_secret},
+        content_type="application/json",
+    )
+    token: str = response.json()["access_token"]
+    return token
+
+
+class Statements:
+    """The SQL of a request without its values: what a stopwatch or a log could tell apart."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def __call__(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        self.found.append(re.sub(r'"s\d+_x\d+"', "savepoint", str(sql)))
+        return execute(sql, params, many, context)
+
+    def watch(self) -> Any:
+        return connection.execute_wrapper(self)
+
+
+__all__ = ["MISSING", "Message", "Place", "Statements", "UnmatchedResult", "World", "make_world"]
