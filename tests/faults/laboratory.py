@@ -34,13 +34,16 @@ class Books:
     hold: threading.Event | None = None
     holding: threading.Event = field(default_factory=threading.Event)
     seconds: float = 0.0
+    # Of one test: what came before it was opened, from a worker that is dead by now, is not in it.
+    page: object = field(default_factory=object)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
         """A new page, for a new test."""
-        for name, value in vars(Books()).items():
-            if name != "lock":
-                setattr(self, name, value)
+        with self.lock:
+            for name, value in vars(Books()).items():
+                if name != "lock":
+                    setattr(self, name, value)
 
 
 @contextlib.contextmanager
@@ -77,8 +80,11 @@ def open_() -> Iterator[tuple[str, Books]]:
     def order(handler: Any, raw: bytes) -> tuple[int, Any]:
         asked = json.loads(raw)
         name = asked["LabReportId"]
+        page = books.page
         time.sleep(books.seconds)
         with books.lock:
+            if books.page is not page:
+                return 503, {"ErrorMessage": "Too late"}
             books.calls[name] += 1
             if books.unwell > 0:
                 books.unwell -= 1
