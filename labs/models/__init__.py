@@ -35,6 +35,7 @@ from labs.models.unmatched import (
     UnmatchedResult,
     UnmatchedState,
 )
+from labs.models.vocabulary import NameCount, Vocabulary
 
 __all__ = [
     "Analyte",
@@ -54,6 +55,7 @@ __all__ = [
     "Membership",
     "Message",
     "MessageState",
+    "NameCount",
     "Observation",
     "Owner",
     "Panel",
@@ -79,5 +81,6 @@ __all__ = [
     "UnmatchedResult",
     "UnmatchedState",
     "Visit",
+    "Vocabulary",
     "Weight",
 ]

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import uuid
 from datetime import date
+from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 
-from labs.querysets import ClinicQuerySet, PatientQuerySet
+from labs.keys import chip_key, plain, stored_id
+from labs.models.derived import DerivedField
+from labs.models.registry import OwnerRows, PatientRows, VisitRows, counted, touching
 
 
 class Owner(models.Model):
@@ -19,7 +22,7 @@ class Owner(models.Model):
     phone = models.CharField(max_length=50, blank=True)
     email = models.EmailField(blank=True)
 
-    objects = ClinicQuerySet.as_manager()
+    objects = OwnerRows.as_manager()
 
     class Meta:
         ordering = ("last_name", "first_name", "pk")
@@ -29,6 +32,19 @@ class Owner(models.Model):
 
     def __str__(self) -> str:
         return ", ".join(part for part in (self.last_name, self.first_name) if part) or "no name"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """The surname on its animals follows."""
+        new = self._state.adding
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if not new:
+                Owner.objects.pass_on([self])
+
+    @property
+    def surname_key(self) -> str:
+        """What its animals are found by; of people with one name alone, that."""
+        return plain(self.last_name or self.first_name)[:200]
 
 
 class Species(models.TextChoices):
@@ -62,8 +78,16 @@ class Patient(models.Model):
     # No animal, but the patient of test orders: no result is ever filed on it.
     is_test = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    # By these an unmatched result's animal is found, on every database alike (labs/keys.py).
+    name_key = DerivedField(max_length=200, editable=False, default="")
+    surname_key = DerivedField(max_length=200, editable=False, default="")
+    id_key = DerivedField(max_length=64, editable=False, default="")
+    chip_key = DerivedField(max_length=32, editable=False, default="")
+    # Its latest visit or request, one to come included. Of a visit that was put off it may be too
+    # late: it only helps to find, what counts is the visit itself.
+    latest_visit = models.DateTimeField(null=True, editable=False)
 
-    objects = PatientQuerySet.as_manager()
+    objects = PatientRows.as_manager()
 
     class Meta:
         ordering = ("name", "pk")
@@ -72,10 +96,46 @@ class Patient(models.Model):
                 fields=["clinic", "patient_id"], name="patient_id_once_per_clinic"
             ),
         )
-        indexes = (models.Index(fields=["clinic", "name"], name="patient_clinic_name"),)
+        indexes = (
+            models.Index(fields=["clinic", "name"], name="patient_clinic_name"),
+            models.Index(fields=["clinic", "name_key", "surname_key"], name="patient_names"),
+            models.Index(fields=["clinic", "name_key", "-latest_visit"], name="patient_name_seen"),
+            models.Index(
+                fields=["clinic", "surname_key", "-latest_visit"], name="patient_surname_seen"
+            ),
+            models.Index(fields=["clinic", "id_key"], name="patient_id_key"),
+            models.Index(fields=["clinic", "chip_key"], name="patient_chip_key"),
+        )
 
     def __str__(self) -> str:
         return f"{self.name} ({self.patient_id})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """The names of its clinic are counted with it (labs/models/vocabulary.py)."""
+        names = kwargs.get("update_fields")
+        if names is not None:
+            kwargs["update_fields"] = touching(names)
+        if names is not None and not touching(names, counted_only=True):
+            super().save(*args, **kwargs)
+            return
+        with counted([self.clinic_id], lambda: Patient.objects.counts_of(self.pk)):
+            super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with counted([self.clinic_id], lambda: Patient.objects.counts_of(self.pk)):
+            return super().delete(*args, **kwargs)
+
+    def derive_name_key(self) -> str:
+        return plain(self.name)
+
+    def derive_surname_key(self) -> str:
+        return self.owner.surname_key if self.owner else ""
+
+    def derive_id_key(self) -> str:
+        return stored_id(self.patient_id)
+
+    def derive_chip_key(self) -> str:
+        return chip_key(self.microchip)
 
     @property
     def sex_words(self) -> str:
@@ -125,7 +185,7 @@ class Visit(models.Model):
     at = models.DateTimeField()
     doctor = models.CharField(max_length=100, blank=True)
 
-    objects = ClinicQuerySet.as_manager()
+    objects = VisitRows.as_manager()
 
     class Meta:
         ordering = ("-at",)
@@ -134,3 +194,8 @@ class Visit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.patient} at {self.at:%Y-%m-%d %H:%M}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            Patient.objects.heard_of({self.patient_id: self.at})

@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from labs.keys import is_placeholder, stored_id
+from labs.models.derived import DerivedField
 from labs.models.indexes import filled
 from labs.querysets import AppendOnlyQuerySet, UnmatchedQuerySet
 
@@ -45,6 +47,8 @@ class UnmatchedResult(models.Model):
     contradictions = models.JSONField(default=list, help_text="Sentences for people")
     # labs.report.Identity as it was typed at the analyzer. Never changed, also not by a match.
     typed = models.JSONField(default=dict)
+    # Its patient id as the registry keeps ids: one that many animals bear says nothing.
+    typed_id = DerivedField(max_length=64, editable=False, default="")
     # The request that a conflict was sent for: the first candidate, never a decision.
     suggested_request = models.ForeignKey(
         "labs.LabRequest",
@@ -81,6 +85,11 @@ class UnmatchedResult(models.Model):
             models.Index(fields=["clinic", "state", "created_at"], name="unmatched_queue"),
             models.Index(fields=["clinic", "external_id"], name="unmatched_external"),
             models.Index(fields=["clinic", "message_id"], name="unmatched_message"),
+            models.Index(
+                fields=["clinic", "typed_id", "-created_at"],
+                condition=~Q(typed_id=""),
+                name="unmatched_typed_id",
+            ),
             filled("unmatched", "emergency"),
             filled("unmatched", "split_from"),
         )
@@ -89,6 +98,10 @@ class UnmatchedResult(models.Model):
         return f"{self.typed.get('patient_name') or 'no name typed'}, {self.external_id}".strip(
             ", "
         )
+
+    def derive_typed_id(self) -> str:
+        text = self.typed.get("patient_id")
+        return stored_id(text) if isinstance(text, str) and not is_placeholder(text) else ""
 
 
 class MatchDecision(models.Model):

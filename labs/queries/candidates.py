@@ -1,10 +1,11 @@
-"""Whose result might this be: animals of the orphan's clinic found by simple search, and each set
-beside what was typed. Five statements, however many animals there are."""
+"""Whose result might this be: the animals of the orphan's clinic, best first, each set beside what
+was typed. A fixed number of statements, however many animals there are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,10 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from labs.matching.compare import Comparison, OnFile, compare
+from labs.matching import score, words
+from labs.matching.compare import Comparison
+from labs.matching.evidence import AGREE, CLOSE, OnFile
+from labs.matching.score import Ranking, Scored
 from labs.models import (
     LabRequest,
     Panel,
@@ -22,7 +26,7 @@ from labs.models import (
     TestState,
     UnmatchedResult,
 )
-from labs.queries.candidate_search import identifying, patients_for
+from labs.queries.candidate_search import gather, weights_of
 from labs.services.panels import panel_of
 
 SHOWN = 8
@@ -38,12 +42,40 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
+    """`why` is one sentence, `separates` what tells it from the first; `tied`: another one fits as
+    well. `probability` is for the record, people are shown the grade's word."""
+
     patient: Patient
     comparison: Comparison
+    scored: Scored
     targets: tuple[Target, ...] = ()
     chosen: bool = False
     suggested: bool = False
+    why: str = ""
     separates: str = ""
+
+    @property
+    def grade(self) -> str:
+        return self.scored.grade
+
+    @property
+    def tied(self) -> bool:
+        return self.scored.tied
+
+    @property
+    def probability(self) -> float:
+        return self.scored.probability
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """What a decision keeps."""
+        return self.comparison.as_json() | {
+            "grade": self.grade,
+            "probability": round(self.probability, 6),
+            "tied": self.tied,
+            "blocked": list(self.scored.blocked),
+            "why": self.why,
+        }
 
     @property
     def surname(self) -> str:
@@ -68,48 +100,109 @@ class Candidate:
         return "|".join((*parts, patient.sex, str(patient.deceased), patient.microchip))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """Best first. `nobody`: how probable it is that the animal is not in the records."""
+
+    found: list[Candidate]
+    ranking: Ranking
+    nobody: float
+
+    @property
+    def nobody_words(self) -> str:
+        return words.nobody(self.nobody)
+
+
 def candidates_for(
     unmatched: UnmatchedResult, *, runs: Iterable[TestRun], chosen: UUID | None = None
 ) -> list[Candidate]:
+    """The animals of `rank`."""
+    return rank(unmatched, runs=runs, chosen=chosen).found
+
+
+def rank(
+    unmatched: UnmatchedResult, *, runs: Iterable[TestRun], chosen: UUID | None = None
+) -> Ranked:
     """At most eight, best first: the one that a person chose by search, then the patient of the
-    request that a conflict was sent for, then by agreeing minus contradicting fields.
+    request that a conflict was sent for, then by evidence. An animal for which nothing speaks is
+    no candidate.
 
     `unmatched` comes with its clinic and suggested request. `chosen` of another clinic is ignored.
     """
+    runs = list(runs)
     suggested = _suggested(unmatched)
-    patients = patients_for(unmatched, suggested, chosen)
-    requests = _open_requests(unmatched, patients)
     ordered = list(Panel.objects.all())
     covered = [panel for run in runs if (panel := panel_of(run, ordered)) is not None]
+    panels = frozenset(panel.pk for panel in covered)
+    gathered = gather(unmatched, runs, panels, suggested=suggested, chosen=chosen)
+    ranking = score.rank(
+        gathered.orphan,
+        gathered.animals,
+        among_equals=_shuffled(unmatched.uuid.hex),
+        keep=gathered.asked_for,
+    )
+    best = [each for each in ranking.found if speaks_for(ranking, each)][:SHOWN]
+    named = [each for each in ranking.found if each.animal.key in gathered.asked_for]
+    scored = {each.animal.key: each for each in (*best, *named)}
+    patients = _patients(scored, unmatched)
+    kilos = weights_of(list(patients), gathered.orphan.today)
+    waiting = {key for key, each in scored.items() if each.animal.open_request or key == suggested}
+    requests = _open_requests(unmatched, waiting) if waiting else []
     found = []
-    for patient in patients:
-        own = [request for request in requests if request.patient_id == patient.pk]
-        comparison = compare(
-            identifying(unmatched),
-            on_file(patient, unmatched, [request.doctor for request in own]),
-            at=unmatched.created_at,
-            seen_words=_seen_words(patient, unmatched),
-        )
+    for key, each in scored.items():
+        patient = patients.get(key)
+        if patient is None:
+            continue  # deleted meanwhile
+        each = replace(each, animal=_in_words(each.animal, patient, kilos.get(key), unmatched))
+        own = [request for request in requests if request.patient_id == key]
         found.append(
             Candidate(
                 patient=patient,
-                comparison=comparison,
+                comparison=each.compared(gathered.orphan, _seen_words(each.animal, unmatched)),
+                scored=each,
                 targets=_targets(own, covered, unmatched),
                 chosen=patient.uuid == chosen,
-                suggested=patient.pk == suggested,
+                suggested=key == suggested,
+                why=words.why(ranking, each),
             )
         )
-    found.sort(
-        key=lambda c: (
-            not c.chosen,
-            not c.suggested,
-            -c.comparison.points,
-            -getattr(c.patient, "strength", 0),
-            c.patient.name,
-            c.patient.pk,
-        )
+    found.sort(key=lambda c: (not c.chosen, not c.suggested))
+    return Ranked(found=separated(found[:SHOWN]), ranking=ranking, nobody=ranking.nobody)
+
+
+def speaks_for(ranking: Ranking, each: Scored) -> bool:
+    """Whether anything that was typed speaks for it, and not only a visit or its species; where
+    nothing was typed that names an animal, its visit and no contradiction."""
+    if not ranking.orphan.named:
+        return each.of("seen").sign == AGREE and not each.conflicts
+    return any(
+        judged.sign in (AGREE, CLOSE)
+        for judged in each.judged
+        if judged.key in ("patient_name", "owner", "patient_id", "microchip", "owner_id")
     )
-    return separated(found[:SHOWN])
+
+
+def _shuffled(seed: str) -> Callable[[OnFile], str]:
+    """An order among those that fit equally well that says nothing of them, and stays."""
+    return lambda animal: hashlib.sha256(f"{seed} {animal.key}".encode()).hexdigest()
+
+
+def _patients(keys: Iterable[int], unmatched: UnmatchedResult) -> dict[int, Patient]:
+    """One statement."""
+    rows = Patient.objects.filter(pk__in=list(keys), clinic=unmatched.clinic)
+    return {patient.pk: patient for patient in rows.select_related("owner")}
+
+
+def _in_words(animal: OnFile, patient: Patient, kg: Any, unmatched: UnmatchedResult) -> OnFile:
+    """With what the screen says of it."""
+    came = unmatched.created_at.astimezone(unmatched.clinic.zone).date()
+    return replace(
+        animal,
+        species_words=patient.get_species_display(),
+        sex_words=patient.sex_words,
+        age_words=patient.age_words(came),
+        weight_kg=animal.weight_kg or kg,
+    )
 
 
 def _suggested(unmatched: UnmatchedResult) -> int | None:
@@ -120,57 +213,13 @@ def _suggested(unmatched: UnmatchedResult) -> int | None:
 
 
 def separated(found: list[Candidate]) -> list[Candidate]:
-    """Each after the first says in which lines it reads otherwise than the first."""
-    if not found:
-        return []
-    first = {field.key: field for field in found[0].comparison.fields}
-    told = [found[0]]
-    for candidate in found[1:]:
-        labels = [
-            field.label.lower()
-            for field in candidate.comparison.fields
-            if field.key not in first or field.sign != first[field.key].sign
-        ]
-        told.append(
-            Candidate(
-                patient=candidate.patient,
-                comparison=candidate.comparison,
-                targets=candidate.targets,
-                chosen=candidate.chosen,
-                suggested=candidate.suggested,
-                separates=", ".join(labels),
-            )
-        )
-    return told
+    """Each after the first says what tells it from the first."""
+    return found[:1] + [
+        replace(each, separates=words.apart(found[0].scored, each.scored)) for each in found[1:]
+    ]
 
 
-def on_file(patient: Any, unmatched: UnmatchedResult, doctors: Iterable[str] = ()) -> OnFile:
-    """A patient annotated by `patients_for` as plain data."""
-    owner = patient.owner
-    came = unmatched.created_at.astimezone(unmatched.clinic.zone).date()
-    return OnFile(
-        name=patient.name,
-        patient_id=patient.patient_id,
-        species=patient.species,
-        species_words=patient.get_species_display(),
-        sex=patient.sex,
-        sex_words=patient.sex_words,
-        breed=patient.breed,
-        birth_date=patient.birth_date,
-        age_words=patient.age_words(came),
-        weight_kg=patient.latest_kg,
-        microchip=patient.microchip,
-        deceased=patient.deceased,
-        deceased_on=patient.deceased_on,
-        owner_id=owner.owner_id if owner else "",
-        owner_first_name=owner.first_name if owner else "",
-        owner_last_name=owner.last_name if owner else "",
-        last_seen=patient.last_seen,
-        doctors=tuple(d for d in (*doctors, patient.last_doctor) if d),
-    )
-
-
-def _open_requests(unmatched: UnmatchedResult, patients: Iterable[Patient]) -> list[LabRequest]:
+def _open_requests(unmatched: UnmatchedResult, patients: Iterable[int]) -> list[LabRequest]:
     """Three statements: requests, their tests, and the tests' panels."""
     wanted = ~Q(state__in=[RequestState.DRAFT, RequestState.COMPLETE, RequestState.CANCELLED])
     if unmatched.suggested_request_id is not None:
@@ -179,7 +228,7 @@ def _open_requests(unmatched: UnmatchedResult, patients: Iterable[Patient]) -> l
         LabRequest.objects.filter(
             wanted,
             clinic=unmatched.clinic,
-            patient__in=[patient.pk for patient in patients],
+            patient__in=list(patients),
         ).prefetch_related("tests__panel")
     )
 
@@ -203,12 +252,12 @@ def _targets(
     return tuple(found)
 
 
-def _seen_words(patient: Any, unmatched: UnmatchedResult) -> str:
-    if patient.last_seen is None:
-        return ""
+def _seen_words(animal: OnFile, unmatched: UnmatchedResult) -> str:
     zone = unmatched.clinic.zone
-    seen = patient.last_seen.astimezone(zone)
     today = timezone.now().astimezone(zone)
+    if animal.last_seen is None or animal.last_seen > today + timedelta(days=1):
+        return ""
+    seen = animal.last_seen.astimezone(zone)
     if seen.date() == today.date():
         return f"today {seen:%H:%M}"
     if seen.date() == today.date() - timedelta(days=1):

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from django.db.models import Count, Prefetch, Q
 
 from labs.matching.compare import Field, OnFile, compare
+from labs.matching.evidence import Orphan, Surroundings
+from labs.matching.hypotheses import Registry
+from labs.matching.names import Vocabulary
 from labs.models import (
     Flag,
     LabResult,
@@ -22,7 +25,7 @@ from labs.querysets import UnmatchedQuerySet
 
 # Lines of the table that always stand there; the others only where something was typed.
 ALWAYS = ("patient_name", "owner", "patient_id", "species", "sex", "age", "weight", "seen")
-NOBODY = OnFile(name="", patient_id="", species="", species_words="", sex="U", sex_words="")
+NOBODY = OnFile()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,9 @@ def first_readings(runs: Iterable[RunShown], count: int) -> list[Reading]:
 
 def typed_lines(unmatched: UnmatchedResult, runs: Iterable[RunShown]) -> list[Field]:
     """What was typed, line by line as the candidates are shown beside it."""
-    fields = compare(unmatched.typed, NOBODY, at=unmatched.created_at).fields
+    empty = Registry(Vocabulary(), Vocabulary())
+    orphan = Orphan(unmatched.typed, empty, Surroundings(at=unmatched.created_at))
+    fields = compare(orphan, NOBODY).fields
     when = next((run.when for run in runs if run.when), "")
     lines = []
     for field in fields:

@@ -244,6 +244,7 @@ def create_request(
         link=link,
         form_key=form_key,
     )
+    Patient.objects.heard_of({patient.pk: request.requested_at})
     specimens = {
         type_: Specimen.objects.create(
             request=request,

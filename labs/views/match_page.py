@@ -170,8 +170,10 @@ def _found(
 
 def _leads(found: list[Candidate]) -> bool:
     """Whether the first one stands out, so that its button may: a tie is shown as a tie."""
-    points = [candidate.comparison.points for candidate in found]
-    return points[0] > 0 and (len(points) == 1 or points[0] > max(points[1:]))
+    first = found[0]
+    if first.tied or first.comparison.points <= 0:
+        return False
+    return all(first.comparison.points > other.comparison.points for other in found[1:])
 
 
 def _cells(candidate: Candidate, keys: list[str]) -> list[Any]:

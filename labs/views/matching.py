@@ -12,7 +12,6 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labs.errors import InvalidInput, Stale
-from labs.matching.compare import VERSION
 from labs.matching.reading import plain
 from labs.models import LabRequest, UnmatchedResult
 from labs.queries import orphans
@@ -208,12 +207,17 @@ def _target_of(post: Any, candidate: Candidate) -> LabRequest | None:
 def _evidence(candidate: Candidate, others: list[Candidate], post: Any) -> dict[str, Any]:
     """What stood on the screen: kept with the decision, whatever becomes of the records."""
     return {
-        **candidate.comparison.as_json(),
-        "comparison": VERSION,
+        **candidate.evidence,
         "found_by": "search" if post.get("found_by") == "search" else "list",
         "name_typed": candidate.must_type_name,
         "others": [
-            {"patient": str(other.patient.uuid), "points": other.comparison.points}
+            {
+                "patient": str(other.patient.uuid),
+                "points": other.comparison.points,
+                "probability": round(other.probability, 6),
+                "grade": other.grade,
+                "separates": other.separates,
+            }
             for other in others
         ],
     }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from labs.matching.compare import AGREE, CLOSE, CONFLICT, NOT_GIVEN, Comparison, OnFile, compare
+from labs.matching.evidence import Orphan, Surroundings
+from tests.labs.matching.animals import registry
 
 AT = datetime(2026, 3, 2, 20, 10, tzinfo=UTC)
 BISCUIT: dict[str, Any] = {
@@ -27,6 +30,8 @@ BISCUIT: dict[str, Any] = {
     "owner_last_name": "Example",
     "last_seen": AT - timedelta(minutes=18),
     "doctors": ("Sample, Sam",),
+    "tests": 1.0,
+    "tests_words": "CBC",
 }
 TYPED = {
     "patient_name": "BISCUIT ",
@@ -51,7 +56,9 @@ def signs(comparison: Comparison) -> dict[str, str]:
 
 
 def against(typed: dict[str, Any], **on_file: Any) -> Comparison:
-    return compare(typed, OnFile(**{**BISCUIT, **on_file}), at=AT)
+    animal = OnFile(**{**BISCUIT, **on_file})
+    around = Surroundings(at=AT, visits_known=True, seen_share=0.01)
+    return compare(Orphan(typed, registry([animal]), around), animal)
 
 
 def test_everything_agrees() -> None:
@@ -72,8 +79,9 @@ def test_what_is_absent_is_never_evidence() -> None:
 
 def test_nothing_typed_says_nothing_but_that_it_was_here() -> None:
     comparison = against({})
-    assert comparison.labels(AGREE) == ["Seen here"]
+    assert comparison.labels(AGREE) == ["Seen here", "Open tests"]
     assert comparison.labels(CONFLICT) == comparison.labels(CLOSE) == []
+    assert {field.bits for field in comparison.fields if field.sign == NOT_GIVEN} == {0}
 
 
 @pytest.mark.parametrize("placeholder", ["1", "0000", "NA", "TEST"])
@@ -120,7 +128,14 @@ def test_a_surname_typed_into_the_animals_name_counts() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "sign"),
-    [("P-10482", AGREE), ("p10482", AGREE), ("10482", CLOSE), ("10483", CONFLICT)],
+    [
+        ("P-10482", AGREE),
+        ("p10482", AGREE),
+        ("10482", CLOSE),
+        ("10483", CLOSE),  # one digit off
+        ("10438", CONFLICT),
+        ("20999", CONFLICT),
+    ],
 )
 def test_patient_ids(typed: str, sign: str) -> None:
     assert signs(against({"patient_id": typed}))["patient_id"] == sign
@@ -174,7 +189,8 @@ def test_weights(weight: str, unit: str, sign: str) -> None:
         ({"birth_date": "2009-04-02"}, CONFLICT),
         ({"birth_date": "spring"}, NOT_GIVEN),
         ({"age": "7 y"}, AGREE),
-        ({"age": "8y 6m"}, CLOSE),
+        ({"age": "8y 6m"}, AGREE),
+        ({"age": "9 y"}, CLOSE),
         ({"age": "2 y"}, CONFLICT),
         ({"age": "7"}, NOT_GIVEN),
     ],
@@ -200,7 +216,10 @@ def test_the_json_of_a_message_may_hold_more_than_texts() -> None:
 
 def test_evidence_is_plain_json() -> None:
     stored = against(TYPED).as_json()
-    assert stored["comparison"] == "compare-1"
+    assert (stored["comparison"], stored["weights"]) == ("compare-2", "weights-1")
+    assert json.loads(json.dumps(stored)) == stored
+    bits = stored["fields"][0].pop("bits")
+    assert bits > 5
     assert stored["fields"][0] == {
         "key": "patient_name",
         "label": "Name",

@@ -1,0 +1,196 @@
+"""From evidence to a ranking: how probable each animal is, and that it is none of them. Pure.
+
+P(c) = (1-a)/N * 2^W(c) / (a + sum over all animals of (1-a)/N * 2^W), N animals on file, a the
+chance that it is not in the records. Animals that nobody looked at are in the sum all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from math import log2
+from typing import Any
+
+from labs.matching.compare import SERIOUS, Comparison, in_words
+from labs.matching.evidence import (
+    AGREE,
+    CONFLICT,
+    NOT_GIVEN,
+    Judged,
+    OnFile,
+    Orphan,
+    judge,
+    name_key,
+    surname_key,
+)
+from labs.matching.hypotheses import Reading
+from labs.matching.names import DIFFERS, EXACT
+from labs.matching.weights import GRADES, NOBODY, TIE, UNLIKELY
+
+# How many of the best are told.
+KEPT = 20
+CERTAIN = GRADES[0][1]
+# What names an animal; two of these make it certain. Species, sex and a visit name none.
+IDENTIFIERS = {
+    "patient_id": frozenset({EXACT}),
+    "microchip": frozenset({EXACT}),
+    "patient_name": frozenset({EXACT, "near", "cut", "part", "nickname"}),
+    "owner": frozenset({EXACT, "near", "cut", "part"}),
+    "age": frozenset({EXACT}),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One animal. `blocked` says why it can't be certain however probable; `tied` that another one
+    fits as well."""
+
+    animal: OnFile
+    way: Reading
+    judged: tuple[Judged, ...]
+    bits: float
+    probability: float = 0.0
+    grade: str = UNLIKELY
+    tied: bool = False
+    blocked: tuple[str, ...] = ()
+
+    def of(self, key: str) -> Judged:
+        return next((each for each in self.judged if each.key == key), Judged(key, NOT_GIVEN, 0.0))
+
+    @property
+    def conflicts(self) -> tuple[str, ...]:
+        return tuple(each.key for each in self.judged if each.sign == CONFLICT)
+
+    def compared(self, orphan: Orphan, seen_words: str = "") -> Comparison:
+        return in_words(
+            orphan, self.animal, self.way, self.judged, self.bits, seen_words=seen_words
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Best first. `nobody`: how probable it is that the animal is not in the records; `rest`: that
+    it is one of those that were not looked at."""
+
+    orphan: Orphan
+    found: tuple[Scored, ...]
+    nobody: float
+    rest: float = 0.0
+
+    @property
+    def margin(self) -> float:
+        """Bits between the first and the next best, which may be "not in our records"."""
+        if not self.found:
+            return 0.0
+        return self.found[0].bits - max(
+            [self._nobody_bits, *(each.bits for each in self.found[1:2])]
+        )
+
+    @property
+    def _nobody_bits(self) -> float:
+        """How many bits an animal needs to be as probable as "not in our records"."""
+        return log2(NOBODY / (1 - NOBODY)) + log2(self.orphan.registry.total)
+
+
+def rank(
+    orphan: Orphan,
+    animals: Iterable[OnFile],
+    *,
+    among_equals: Callable[[OnFile], Any] | None = None,
+    keep: frozenset[int] = frozenset(),
+) -> Ranking:
+    """`among_equals` orders those that fit equally well; it must say nothing of the animal itself
+    (by default what stands first), so that no namesake is always the upper one. The best are
+    told, and those of the keys `keep`."""
+    judged = []
+    for animal in animals:
+        way, fields, bits = judge(orphan, animal)
+        judged.append((bits, animal, way, fields))
+    prior = (1 - NOBODY) / orphan.registry.total
+    rest = prior * _uncounted(orphan, [animal for _, animal, _, _ in judged])
+    whole = NOBODY + rest + sum(prior * 2.0**bits for bits, *_ in judged)
+    order = among_equals or (lambda animal: 0)
+    judged.sort(key=lambda each: (-round(each[0] / TIE), order(each[1])))
+    found = []
+    for place, (bits, animal, way, fields) in enumerate(judged):
+        if place >= KEPT and animal.key not in keep:
+            continue
+        near = judged[max(0, place - 1) : place] + judged[place + 1 : place + 2]
+        each = Scored(
+            animal=animal,
+            way=way,
+            judged=tuple(fields),
+            bits=bits,
+            probability=prior * 2.0**bits / whole,
+            tied=any(abs(bits - other[0]) < TIE for other in near),
+        )
+        blocked = _blocked(each) if each.probability >= CERTAIN else ()
+        grade = _grade(each.probability, blocked)
+        found.append(replace(each, blocked=blocked, grade=grade))
+    return Ranking(orphan=orphan, found=tuple(found), nobody=NOBODY / whole, rest=rest / whole)
+
+
+def _grade(probability: float, blocked: tuple[str, ...]) -> str:
+    for name, least in GRADES:
+        if probability >= least and not (blocked and name == "certain"):
+            return name
+    return UNLIKELY
+
+
+def _blocked(each: Scored) -> tuple[str, ...]:
+    """Why it is not certain, whatever its bits."""
+    reasons = [
+        "deceased before the run" if key == "deceased" else f"{key} differs"
+        for key in each.conflicts
+        if key in SERIOUS
+    ]
+    if each.tied:
+        reasons.append("another one fits as well")
+    if len(identifiers(each)) < 2:
+        reasons.append("one identifier alone")
+    return tuple(reasons)
+
+
+def identifiers(each: Scored) -> list[str]:
+    """Keys of what names this animal and no other by itself."""
+    found = [
+        key
+        for key, levels in IDENTIFIERS.items()
+        if (judged := each.of(key)).level in levels
+        and judged.sign != CONFLICT
+        and (key != "age" or (judged.sign == AGREE and judged.bits >= 5))
+    ]
+    if "owner" not in found and each.of("owner_id").level == EXACT:
+        found.append("owner")
+    return found
+
+
+def _uncounted(orphan: Orphan, animals: list[OnFile]) -> float:
+    """The sum of 2^W of all animals that were not looked at, by their names alone: 7,673 Bellas
+    cost nothing and count all the same."""
+    total, found = orphan.registry.total, 0.0
+    unseen: float = 2.0**orphan.unseen_bits
+    for way in orphan.readings:
+        names, surnames = way.names, way.surnames
+        name_rest = dict(names.counts) if names else {}
+        surname_rest = dict(surnames.counts) if surnames else {}
+        for animal in animals:
+            level = names.level(name_key(animal)) if names else DIFFERS
+            owner = surnames.level(surname_key(animal)) if surnames else DIFFERS
+            if level in name_rest:
+                name_rest[level] -= 1
+            if owner in surname_rest:
+                surname_rest[owner] -= 1
+        differs = surnames.bits(DIFFERS) if surnames else 0.0
+        other = names.bits(DIFFERS) if names else 0.0
+        left = max(0, total - len(animals))
+        for level, count in name_rest.items():
+            bits = names.bits(level) if names else 0.0
+            found += max(0, count) * 2.0 ** (way.prior + bits + differs)
+            left -= max(0, count)
+        for level, count in surname_rest.items():
+            bits = surnames.bits(level) if surnames else 0.0
+            found += max(0, count) * 2.0 ** (way.prior + other + bits)
+            left -= max(0, count)
+        found += max(0, left) * 2.0 ** (way.prior + other + differs)
+    return found * unseen
