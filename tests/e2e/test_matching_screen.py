@@ -34,14 +34,87 @@ def press(page: Any, key: str) -> None:
 
 
 def test_three_keys_match_and_a_mistake_is_taken_back(page: Any, orphan: str) -> None:
-    press(page, "1")
+    """From the queue: Enter opens what is chosen, 1 takes the first card, Enter attaches."""
+    pressed: list[str] = []
+
+    def key(name: str) -> None:
+        pressed.append(name)
+        press(page, name)
+
+    page.goto(page.url.partition("/unmatched/")[0] + "/unmatched/")
+    row = page.locator("tr", has_text="TANGO").last
+    row.locator("a.open").focus()
+    key("Enter")
+    page.get_by_text("Whose result is this?").first.wait_for()
+    key("1")
     assert page.evaluate(FOCUSED) == "Attach to Tango, Adams, P-10417"
-    press(page, "Enter")
+    key("Enter")
     page.get_by_text("Attached to Tango").first.wait_for()
+    assert pressed == ["Enter", "1", "Enter"]
+    # Undone at once by one key and Enter, without a reason.
     press(page, "u")
-    page.keyboard.type("The other dog", delay=120)
+    assert page.evaluate(FOCUSED) == "Undo U"
     press(page, "Enter")
     page.get_by_text("Whose result is this?").first.wait_for()
+    assert page.get_by_text("Taken back before, and not proposed again").count() == 1
+    # Looked up all the same, and later taken back with a reason.
+    press(page, "s")
+    page.keyboard.type("P-10417", delay=120)
+    page.locator("#found a", has_text="Tango").click()
+    press(page, "1")
+    press(page, "Enter")
+    page.get_by_text("Attached to Tango").first.wait_for()
+    page.fill("#reason", "The other dog")
+    page.get_by_role("button", name="Take the match back").click()
+    page.get_by_text("Whose result is this?").first.wait_for()
+    assert "The other dog" in page.locator(".m-history").inner_text()
+
+
+def test_single_keys_can_be_switched_off(page: Any, orphan: str) -> None:
+    page.locator(".m-switch input").uncheck()
+    press(page, "1")
+    press(page, "s")
+    assert page.evaluate("document.activeElement.id || document.activeElement.tagName") != "find"
+    page.reload()
+    assert not page.locator(".m-switch input").is_checked()
+    press(page, "s")
+    assert page.evaluate("document.activeElement.id") != "find"
+    page.locator(".m-switch input").check()
+    press(page, "s")
+    assert page.evaluate("document.activeElement.id") == "find"
+
+
+def test_keys_lead_to_each_way_out(page: Any, orphan: str) -> None:
+    for key, focused in (("n", "none"), ("h", "hold")):
+        press(page, key)
+        assert page.evaluate("document.activeElement.id") == focused
+        press(page, "Escape")
+        page.evaluate("document.activeElement.blur()")
+    assert page.locator('[data-key="k"]').count() == 1, "there are older ones in the demo"
+    press(page, "k")
+    page.wait_for_url(lambda url: orphan not in url)
+    press(page, "j")
+    page.wait_for_url(f"**{orphan}")
+
+
+def test_a_colleague_s_decision_is_told_and_nothing_that_is_selected_is_replaced(
+    demo: Demo, page: Any, browser: Any, orphan: str
+) -> None:
+    press(page, "1")
+    card = page.locator("#card-1").element_handle()
+    other = browser.new_context()
+    other.add_cookies(page.context.cookies())
+    colleague = other.new_page()
+    colleague.goto(demo.base + orphan)
+    colleague.fill("#hold", "For the vet")
+    colleague.get_by_role("button", name="Hold", exact=True).click()
+    colleague.get_by_text("held by").first.wait_for()
+    other.close()
+    page.locator("#changed", has_text="Look at it again").wait_for(timeout=15_000)
+    assert page.evaluate(FOCUSED) == "Attach to Tango, Adams, P-10417"
+    assert card.evaluate("element => element.isConnected")
+    press(page, "Enter")
+    page.get_by_text("Nothing was attached.").wait_for()
 
 
 def test_a_scanner_searches_and_never_attaches(page: Any, orphan: str) -> None:

@@ -442,7 +442,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 @pytest.mark.django_db
-def test_life_of_results(quiet: None) -> None:
+def test_failure_mode_01_whatever_is_done_every_result_is_in_exactly_one_place(quiet: None) -> None:
     run_state_machine_as_test(
         Life,
         settings=settings(

@@ -90,7 +90,9 @@ def places(orphan):
     return {run.request_id for run in orphan.runs.all()} == {wanted}
 
 
-def test_match_unmatch_match_keeps_what_was_typed_byte_for_byte(alice, orphan, patient):
+def test_failure_mode_02_what_was_typed_stays_byte_for_byte_whatever_is_decided(
+    alice, orphan, patient
+):
     typed = json.dumps(UnmatchedResult.objects.values("typed").get())
     values = list(orphan.runs.values_list("observations__value_text", "versions__digest"))
     other = make_patient(patient.clinic, name="Biscuit II")
@@ -199,7 +201,7 @@ def test_not_onto_a_cancelled_request(alice, orphan, patient):
     assert orphan.state == "open"
 
 
-def test_one_active_match_by_the_database_itself(alice, orphan, patient):
+def test_failure_mode_04_one_active_match_by_the_database_itself(alice, orphan, patient):
     request = match(alice, orphan, patient)
     with pytest.raises(IntegrityError), transaction.atomic():
         MatchDecision.objects.create(

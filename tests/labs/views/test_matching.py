@@ -215,7 +215,7 @@ def test_a_request_that_is_no_longer_waiting_is_refused(world: World) -> None:
     assert not MatchDecision.objects.exists()
 
 
-def test_a_stale_page_is_refused_and_told_who_was_first(world: World) -> None:
+def test_failure_mode_22_a_stale_page_is_refused_and_told_who_was_first(world: World) -> None:
     shown = world.orphan.version
     matching.match(
         acting_user=world.bob,

@@ -181,7 +181,7 @@ def many(clinic: Clinic, count: int) -> None:
     )
 
 
-def test_ten_thousand_are_counted_and_paged_without_a_cut(
+def test_failure_mode_23_ten_thousand_are_counted_and_paged_without_a_cut(
     clinic: Clinic, alice: User, signed_in: SignIn, django_assert_max_num_queries: Any
 ) -> None:
     """A list cut at a hundred rows hid what was older."""

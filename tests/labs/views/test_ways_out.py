@@ -86,7 +86,7 @@ def test_after_half_a_minute_it_takes_a_reason(
 # A match taken back from the result, the patient and the audit page.
 
 
-def test_each_page_that_shows_it_can_take_it_back_and_move_it(
+def test_failure_mode_17_each_page_that_shows_it_can_take_it_back_and_move_it(
     alice: User,
     signed_in: SignIn,
     orphan: UnmatchedResult,
@@ -259,7 +259,7 @@ def typed_orphan(clinic: Clinic) -> UnmatchedResult:
     )
 
 
-def test_a_new_patient_is_filled_in_as_typed_and_gets_the_result_in_one_step(
+def test_failure_mode_16_a_new_patient_is_filled_in_as_typed_and_gets_the_result(
     clinic: Clinic, alice: User, signed_in: SignIn
 ) -> None:
     orphan = typed_orphan(clinic)
