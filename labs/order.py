@@ -82,8 +82,10 @@ class TestOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """The laboratory's answer to an accepted order."""
+    """The laboratory's answer to an accepted order. `already_there`: it has it from an earlier
+    attempt, and takes nothing of this one."""
 
     external_id: str = ""
     tests: tuple[TestOutcome, ...] = ()
     note: str = ""
+    already_there: bool = False

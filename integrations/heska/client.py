@@ -129,7 +129,7 @@ def _submit(
     if unclear:
         raise said(reply, HeskaError(unclear, permanent=False, outcome_unknown=True))
     if there:
-        known = Receipt(external_id=outbound.known_id(reply.body))
+        known = Receipt(external_id=outbound.known_id(reply.body), already_there=True)
         return reply, outbound.Answer(receipt=known)
     # What it says of single tests is shown too.
     answer = outbound.read_answer(_without(reply.body, endpoint, token))

@@ -219,6 +219,12 @@ def _notices(
             "Cancelled here. The laboratory has this order, or may have it: remove it at the "
             "analyzer. A result that comes all the same is held under “Unmatched”."
         )
+    if _counts_as_sent_first(events):
+        found.append(
+            "The laboratory had this order from an earlier attempt all the same, so it counts as "
+            "it was sent first, without what was corrected since. Compare what the analyzer shows "
+            "with the patient's record before the sample is run."
+        )
     names = {test.panel.code: test.panel.name for test in tests}
     left = [event for event in events if event.verb == "request.not_withdrawn"]
     codes = dict.fromkeys(code for event in reversed(left) for code in event.data.get("tests", []))
@@ -235,6 +241,16 @@ def _notices(
             "that match was taken back since. Order it again if it is still wanted."
         )
     return found
+
+
+def _counts_as_sent_first(events: list[audit.Event]) -> bool:
+    """Whether a corrected order met an earlier one under its id."""
+    corrected = any(
+        event.verb == "submission.resubmitted" and event.data.get("not_there") for event in events
+    )
+    return corrected and any(
+        event.verb == "submission.accepted" and event.data.get("already_there") for event in events
+    )
 
 
 def _may_be_there(submission: Submission | None, tests: list[RequestedTest]) -> bool:

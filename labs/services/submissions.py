@@ -160,6 +160,7 @@ def settle_accepted(claim: Claim, receipt: Receipt) -> bool:
             "sent_body": "",
         },
         also=refuse_tests,
+        already_there=receipt.already_there,
     )
 
 
@@ -259,6 +260,7 @@ def _settle(
     change: dict[str, Any] | None = None,
     also: Callable[[Submission], None] | None = None,
     verb: str = "",
+    already_there: bool = False,
 ) -> bool:
     """Write the outcome, if the claim still stands. A worker that was frozen past its lease loses
     here and changes nothing: false."""
@@ -291,6 +293,7 @@ def _settle(
             request=request,
             attempt=submission.attempts,
             error=error,
+            **({"already_there": True} if already_there else {}),
         )
         states.refresh(request)
     failpoint("settled")

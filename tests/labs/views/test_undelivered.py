@@ -414,6 +414,19 @@ def test_refused_after_silence_it_is_sent_corrected_by_who_has_looked(
     assert (row.state, row.may_have_arrived) == ("unknown", True)
     assert "having looked at the analyzer, that it is not there" in text(client, request)
 
+    there = "had this order from an earlier attempt all the same"
+    assert there not in text(client, request)
+    submissions.settle_accepted(claimed(request), Receipt(already_there=True))
+    assert there in text(client, request)
+
+
+def test_already_there_without_a_correction_is_no_news(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    request = placed(clinic)
+    submissions.settle_accepted(claimed(request), Receipt(already_there=True))
+    assert "had this order from an earlier attempt" not in text(signed_in(alice), request)
+
 
 def test_what_was_run_without_a_request_is_not_sent(
     clinic: Clinic, alice: User, signed_in: SignIn
