@@ -16,9 +16,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from integrations.heska import connections, missing, reach, rehearsal, revocation
 from integrations.heska import credentials as pair
+from integrations.heska.ailments import OLD
 from integrations.heska.conf import VENDOR
 from integrations.heska.forms import CredentialsForm, HoursForm, TestOrderForm
-from integrations.heska.health import OLD, health
+from integrations.heska.health import health
 from integrations.heska.models import InboundClient
 from labs import vendors
 from labs.errors import LabError
