@@ -12,9 +12,21 @@ def load_catalogue(*, using: str, **_: Any) -> None:
     catalogue.load(using=using)
 
 
+def guard_audit(*, using: str, **_: Any) -> None:
+    from django.db import connections
+
+    from labs.models import LabEvent, append_only
+
+    connection = connections[using]
+    # Not yet, where migrations were run backwards or only in part.
+    if LabEvent._meta.db_table in connection.introspection.table_names():
+        append_only.install(connection)
+
+
 class LabsConfig(AppConfig):
     name = "labs"
     verbose_name = "Laboratory"
 
     def ready(self) -> None:
         post_migrate.connect(load_catalogue, sender=self)
+        post_migrate.connect(guard_audit, sender=self)

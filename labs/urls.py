@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from labs.views import (
     attachments,
+    audit,
     codes,
     emergency,
     home,
@@ -56,6 +57,8 @@ urlpatterns = [
     path("codes/", codes.index, name="codes"),
     path("codes/assign/", codes.assign, name="assign_code"),
     path("codes/<int:pk>/remove/", codes.remove, name="remove_code"),
+    path("audit/", audit.index, name="audit"),
+    path("audit/export.csv", audit.export, name="audit_export"),
     path("messages/", messages.index, name="messages"),
     path("messages/replay/", messages.replay_all, name="replay_all"),
     path("messages/<str:receipt_id>/", messages.page, name="message"),

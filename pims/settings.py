@@ -257,6 +257,8 @@ CONTENT_SECURITY_POLICY = {
 # itself and answers 413, this is the same limit for everything else.
 INTAKE_MAX_BYTES = env.int("INTAKE_MAX_BYTES", default=25 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = INTAKE_MAX_BYTES
+# How long the audit is kept; until then the database refuses to delete a row of it.
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=6 * 365 + 2)
 # Of one OAuth application on one machine; beyond it 429, and the sender comes again.
 INTAKE_RATE_PER_MINUTE = env.int("INTAKE_RATE_PER_MINUTE", default=30_000)
 # Token calls on one machine: of one OAuth client, and from one address.

@@ -3,7 +3,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from integrations.heska import connections
-from labs.services import digest, journal, sweeping, turnaround, watch
+from labs.services import digest, journal, retention, sweeping, turnaround, watch
 
 
 @shared_task
@@ -31,6 +31,12 @@ def check_journal() -> None:
 def forget_expired_tokens() -> None:
     """Tokens with which nobody can post any more."""
     connections.forget_expired_tokens()
+
+
+@shared_task
+def forget_old_events() -> None:
+    """The audit is kept for AUDIT_RETENTION_DAYS."""
+    retention.forget_old_events()
 
 
 @shared_task

@@ -340,6 +340,19 @@ EVENT_WORDS = {
     "unmatched.reopen": "opened the result again",
     "unmatched.split": "split the result between two animals",
     "request.moved": "moved the request to another animal",
+    "result.viewed": "looked at the results",
+    "result.printed": "printed the results",
+    "patient.viewed": "opened the patient's record",
+    "audit.exported": "exported the audit",
+    "clinic.entered": "entered the clinic as the operator",
+    "staff.signed_in": "signed in",
+    "staff.signed_out": "signed out",
+    "staff.sign_in_failed": "gave a wrong password",
+    "staff.created": "added a member of staff",
+    "staff.role": "changed a member of staff's role",
+    "staff.ends": "changed when a member of staff's access ends",
+    "staff.login": "changed a login",
+    "staff.removed": "took a member of staff's place away",
     "digest.sent": "sent the daily mail about unmatched results",
     "emergency.given": "gave an emergency code",
     "emergency.chosen": "chose the patient of an emergency code",
@@ -350,7 +363,11 @@ EVENT_WORDS = {
     "patient.imported": "imported the patient",
 }
 LINKED = {Link.ADD_ON: "added to", Link.RERUN: "run again after"}
-SOURCES = {"system": "The system", "command": "An operator"}
+SOURCES = {
+    "sign-in": "Somebody at the sign-in page",
+    "system": "The system",
+    "command": "An operator",
+}
 
 
 def event_who(event: LabEvent) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labs.models import LabEvent, LabRequest
+from labs.models import LabEvent, LabRequest, Patient
 from labs.services.events import record
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 VIEWED, PRINTED = "result.viewed", "result.printed"
+PATIENT_VIEWED = "patient.viewed"
 
 
 def viewed(*, acting_user: User, request: LabRequest) -> None:
@@ -21,6 +22,11 @@ def viewed(*, acting_user: User, request: LabRequest) -> None:
     )
     if not known.exists():
         _note(VIEWED, acting_user, request)
+
+
+def looked_at(*, acting_user: User, patient: Patient) -> None:
+    """That the patient's record was opened; each time, in one statement."""
+    record(PATIENT_VIEWED, clinic=patient.clinic, acting_user=acting_user, patient=patient)
 
 
 def printed(*, acting_user: User, request: LabRequest) -> None:

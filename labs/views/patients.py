@@ -14,6 +14,7 @@ from labs.forms import PatientForm
 from labs.models import LabRequest, Patient
 from labs.queries.paging import page_number
 from labs.queries.patients import patient_page, search, with_weight
+from labs.services import viewing
 from labs.views.access import StaffRequest, load, staff_required
 
 
@@ -56,6 +57,7 @@ def page(request: StaffRequest, uuid: UUID) -> HttpResponse:
         page_number(request.GET.get("page")),
         only_reviewed="unreviewed" not in request.rights,
     )
+    viewing.looked_at(acting_user=request.user, patient=patient)
     return render(request, "labs/patient.html", {"page": shown, "patient": patient})
 
 

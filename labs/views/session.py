@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -9,16 +11,37 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from labs.forms import SignInForm
 from labs.models import Clinic
+from labs.services import signing_in
 from labs.views.access import ACTIVE_CLINIC, StaffRequest, staff_required
 
+
+class SignIn(LoginView):
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        signing_in.signed_in(form.get_user())
+        return response
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        signing_in.failed(form.cleaned_data.get("username", ""))
+        response: HttpResponse = super().form_invalid(form)
+        return response
+
+
+class SignOut(LogoutView):
+    def post(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated:
+            signing_in.signed_out(request.user)
+        return super().post(request, *args, **kwargs)
+
+
 login = require_http_methods(["GET", "POST"])(
-    LoginView.as_view(
+    SignIn.as_view(
         template_name="registration/login.html",
         authentication_form=SignInForm,
         redirect_authenticated_user=True,
     )
 )
-logout = require_POST(LogoutView.as_view())
+logout = require_POST(SignOut.as_view())
 
 
 @require_http_methods(["GET", "POST"])

@@ -35,6 +35,7 @@ WORDS = {
     "both": ("{}", "{}", "404"),  # a member of the other clinic too
     "login": ("302 login",) * 3,
     "door": ("302 admin",) * 3,
+    "out": ("302!",) * 3,
     "away": ("302",) * 3,
     "outside": ("403",) * 3,  # works at no clinic, or not any more
     "role": ("403",) * 3,  # not in that role
@@ -76,6 +77,7 @@ AUDIENCES = {
         "public": "  may*   may*  may*  may*  may*  may*    may*    may*   may*  may*    may*  may*  may*",
         # The admin's own way in leads to the one there is.
         "doors": "  login  away  away  away  away  away    away    login  away  away    login login login",
+        "leavers": "may* out   out   out   out   out     out     may*   out   out     may*  may*  may*",
         "guests": "  may*   away  away  away  away  away    away    may*   away  away    may*  may*  may*",
         # Heska's programs. Who is signed in as a person is nobody there.
         "clients": " 401    401   401   401   401   401     401     401    401   401     may*  may*  may*",
@@ -101,7 +103,7 @@ healthz                          GET  -          public    200
 readyz                           GET  -          public    200
 labs:login                       GET  -          guests    200
 labs:login                       POST -          guests    200
-labs:logout                      POST -          public    302
+labs:logout                      POST -          leavers   302
 labs:worklist                    GET  -          staff*    200   desk=302
 labs:nav                         GET  -          staff*    200
 labs:clinic                      GET  -          staff*    200
@@ -152,6 +154,8 @@ labs:printed                     POST request    staff     204!
 labs:codes                       GET  -          admins*   200
 labs:assign_code                 POST -          admins*   302!
 labs:remove_code                 POST code       admins    302!
+labs:audit                       GET  -          admins*   200
+labs:audit_export                GET  -          admins*   200!
 labs:messages                    GET  -          admins*   200
 labs:message                     GET  message    admins    200
 labs:message_body                GET  message    admins    200

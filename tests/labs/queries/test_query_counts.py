@@ -94,6 +94,7 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "unmatched, matched": reverse("labs:unmatched") + "?state=matched",
         "unmatched history": reverse("labs:unmatched_history", args=[orphan.uuid]),
         "messages": reverse("labs:messages"),
+        "audit": reverse("labs:audit") + "?patient=P-BISCUIT",
         "codes": reverse("labs:codes"),
         "set-up": reverse("heska_pages:health", args=[clinic.public_id]),
         "message": reverse("labs:message", args=[message.receipt_id]),

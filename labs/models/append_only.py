@@ -1,0 +1,76 @@
+"""The audit's table refuses UPDATE and DELETE in the database itself, whoever asks.
+
+Installed after every `migrate` (labs/apps.py) and not by a migration: SQLite drops triggers when a
+later migration rebuilds the table. A row older than AUDIT_RETENTION_DAYS may be deleted, so that
+keeping no longer than that needs no door in the wall.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+TABLE = "labs_labevent"
+REFUSED = f"{TABLE} is append-only"
+TRIGGERS = (f"{TABLE}_no_update", f"{TABLE}_no_delete", f"{TABLE}_no_replace")
+
+
+def install(connection: BaseDatabaseWrapper) -> None:
+    """Safe to repeat; on PostgreSQL without a lock on the table where all is as it should be."""
+    days = int(settings.AUDIT_RETENTION_DAYS)
+    if connection.vendor == "postgresql":
+        _install_postgresql(connection, days)
+    elif connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            for name, sql in zip(TRIGGERS, _sqlite(days), strict=True):
+                cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
+                cursor.execute(f"CREATE TRIGGER {name} {sql}")
+
+
+def installed(connection: BaseDatabaseWrapper) -> bool:
+    if connection.vendor == "postgresql":
+        sql, wanted = "SELECT count(*) FROM pg_trigger WHERE tgname = %s AND tgenabled = 'O'", 1
+        names = TRIGGERS[:1]
+    else:
+        sql, wanted = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = %s", 3
+        names = TRIGGERS
+    with connection.cursor() as cursor:
+        found = 0
+        for name in names:
+            cursor.execute(sql, [name])
+            found += cursor.fetchone()[0]
+    return found == wanted
+
+
+def _sqlite(days: int) -> tuple[str, str, str]:
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSED}'); END"
+    known = f"EXISTS (SELECT 1 FROM {TABLE} WHERE id = NEW.id)"  # noqa: S608 - a name of our own
+    return (
+        f"BEFORE UPDATE ON {TABLE} {refuse}",
+        f"BEFORE DELETE ON {TABLE} WHEN OLD.at > datetime('now', '-{days} days') {refuse}",
+        # REPLACE deletes the row of that key, and no trigger hears of it.
+        f"BEFORE INSERT ON {TABLE} WHEN {known} {refuse}",
+    )
+
+
+def _install_postgresql(connection: BaseDatabaseWrapper, days: int) -> None:
+    function = f"""
+        CREATE OR REPLACE FUNCTION {TABLE}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'DELETE' AND OLD.at < now() - interval '{days} days' THEN
+                RETURN OLD;
+            END IF;
+            RAISE EXCEPTION '{REFUSED}' USING ERRCODE = 'integrity_constraint_violation';
+        END $$"""
+    with connection.cursor() as cursor:
+        cursor.execute(function)
+    if not installed(connection):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"CREATE OR REPLACE TRIGGER {TRIGGERS[0]} BEFORE UPDATE OR DELETE ON {TABLE} "
+                f"FOR EACH ROW EXECUTE FUNCTION {TABLE}_refuse()"
+            )

@@ -1,0 +1,36 @@
+"""Who signed in, who failed to, who left: on the record of each clinic where the person works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import User
+
+from labs.models import Membership
+from labs.services.events import event, save
+
+if TYPE_CHECKING:
+    from labs.models import LabEvent
+
+
+def signed_in(user: User) -> None:
+    save(_everywhere("staff.signed_in", user, by=user))
+
+
+def signed_out(user: User) -> None:
+    save(_everywhere("staff.signed_out", user, by=user))
+
+
+def failed(username: str) -> None:
+    """A name that nobody has is not kept: it may be a password in the wrong field."""
+    user = User.objects.filter(username=username).first()
+    if user is not None:
+        save(_everywhere("staff.sign_in_failed", user, by=None))
+
+
+def _everywhere(verb: str, user: User, *, by: User | None) -> list[LabEvent]:
+    clinics = [m.clinic for m in Membership.objects.of(user).select_related("clinic")]
+    return [
+        event(verb, clinic=clinic, acting_user=by, source="sign-in", user=user.pk)
+        for clinic in clinics or [None]
+    ]
