@@ -32,18 +32,14 @@ def install(connection: BaseDatabaseWrapper) -> None:
 
 
 def installed(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the database refuses today. One statement."""
     if connection.vendor == "postgresql":
-        sql, wanted = "SELECT count(*) FROM pg_trigger WHERE tgname = %s AND tgenabled = 'O'", 1
-        names = TRIGGERS[:1]
+        sql, wanted = "SELECT tgname FROM pg_trigger WHERE tgenabled = 'O'", {TRIGGERS[0]}
     else:
-        sql, wanted = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name = %s", 3
-        names = TRIGGERS
+        sql, wanted = "SELECT name FROM sqlite_master WHERE type = 'trigger'", set(TRIGGERS)
     with connection.cursor() as cursor:
-        found = 0
-        for name in names:
-            cursor.execute(sql, [name])
-            found += cursor.fetchone()[0]
-    return found == wanted
+        cursor.execute(sql)
+        return wanted <= {name for (name,) in cursor.fetchall()}
 
 
 def _sqlite(days: int) -> tuple[str, str, str]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
@@ -122,7 +120,7 @@ def _midnight(clinic: Clinic, day: date) -> datetime:
     return datetime.combine(day, time(), clinic.zone)
 
 
-def _cells(row: LabEvent) -> Iterable[Any]:
+def _cells(row: LabEvent) -> list[str]:
     return [
         f"{row.at:%Y-%m-%d %H:%M:%S}",
         row.actor.username if row.actor else row.source,
