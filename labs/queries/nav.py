@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from labs.models import (
@@ -142,3 +142,38 @@ def _count(rows: QuerySet[Any], aggregate: Any = None) -> Subquery:
     return Subquery(
         rows.order_by().values("clinic").annotate(n=aggregate or Count("pk")).values("n")
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Of the unmatched results of several clinics together."""
+
+    count: int
+    oldest: datetime | None
+    critical: int
+
+    @property
+    def age(self) -> str:
+        return duration(timezone.now() - self.oldest) if self.oldest else ""
+
+    @property
+    def tone(self) -> str:
+        if self.critical or not self.oldest:
+            return "red" if self.critical else ""
+        return age_tone(self.oldest, timezone.now())
+
+
+def waiting(user: Any) -> Waiting:
+    """At all clinics where that person works: for the admin, which shows them together. One
+    statement."""
+    critical = TestRun.objects.filter(
+        Q(observations__flag_delivered__in=CRITICAL)
+        | Q(observations__flag_delivered="", observations__flag_computed__in=CRITICAL),
+        observations__current=True,
+        unmatched=OuterRef("pk"),
+    )
+    rows = UnmatchedResult.objects.for_user(user).waiting()
+    counts = rows.aggregate(
+        count=Count("pk"), oldest=Min("created_at"), critical=Count("pk", filter=Exists(critical))
+    )
+    return Waiting(**counts)

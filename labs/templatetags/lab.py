@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from labs import vendors
 from labs.models import Patient
 from labs.queries import words
-from labs.queries.nav import Nav, nav
+from labs.queries.nav import Nav, Waiting, nav, waiting
 
 PLACES = {
     "worklist": {"worklist", "request", "new_request", "emergency", "move_request"},
@@ -48,6 +48,12 @@ def lab_nav(request: Any) -> Nav | None:
     if clinic is None:
         return None
     return getattr(request, "nav", None) or nav(clinic)
+
+
+@register.simple_tag
+def lab_waiting(user: Any) -> Waiting | None:
+    """The unmatched results of a person's clinics, for every page of the admin; one statement."""
+    return waiting(user) if user.is_authenticated else None
 
 
 @register.simple_tag

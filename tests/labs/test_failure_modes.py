@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import threading
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -335,6 +336,26 @@ def test_failure_mode_25_versions_hours_and_days_apart_follow_the_same_decision(
     unmatch(alice, orphan)
     assert request.runs.count() == 0
     assert sum(each.versions.count() for each in orphan.runs.all()) == 4
+
+
+def test_failure_mode_26_a_record_that_is_closed_gets_no_result_unasked(
+    clinic: Clinic, alice: User, client: Client
+) -> None:
+    """Records are not merged here; closed are those of animals that died, and the one of test
+    orders, which is no animal."""
+    gone = factories.make_patient(clinic, name="Biscuit", deceased=True, owner=None)
+    orphan = factories.make_unmatched(clinic, report(run(), patient_name="BISCUIT"))
+    shown = page(client, orphan)
+    assert "deceased" in shown and "Recorded as deceased." in shown
+    seen = shown.partition('name="seen" value="')[2].partition('"')[0]
+    form = {"version": orphan.version, "candidate": gone.uuid, "seen": unescape(seen)}
+    address = f"/unmatched/{orphan.uuid}/"
+    assert client.post(address, form).status_code == 422
+    no_animal = factories.make_patient(clinic, name="Biscuit", is_test=True, owner=None)
+    with pytest.raises(InvalidInput, match="no animal"):
+        match(alice, orphan, no_animal)
+    assert str(no_animal.uuid) not in page(client, orphan)
+    assert client.post(address, {**form, "typed_name": "Biscuit"}).status_code == 302
 
 
 def test_failure_mode_29_nothing_is_put_away_without_a_reason_and_a_name(

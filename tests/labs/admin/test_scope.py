@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,16 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from labs.models import Clinic, LabEvent, Membership, Owner, Patient, Role, Weight
+from labs.models import (
+    Clinic,
+    LabEvent,
+    Membership,
+    Owner,
+    Patient,
+    Role,
+    UnmatchedResult,
+    Weight,
+)
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -288,14 +298,14 @@ def test_keys_by_which_results_are_filed_are_not_shown(world: World) -> None:
 
 
 LISTS = [
-    ("labs.unmatchedresult", 7),
-    ("labs.patient", 6),
-    ("labs.owner", 6),
-    ("labs.labrequest", 6),
-    ("labs.labevent", 6),
-    ("labs.message", 6),
-    ("labs.matchdecision", 6),
-    ("labs.membership", 6),
+    ("labs.unmatchedresult", 8),
+    ("labs.patient", 7),
+    ("labs.owner", 7),
+    ("labs.labrequest", 7),
+    ("labs.labevent", 7),
+    ("labs.message", 7),
+    ("labs.matchdecision", 7),
+    ("labs.membership", 7),
 ]
 
 
@@ -317,3 +327,19 @@ def test_a_list_costs_the_same_however_long_it_is(
         fill()
     with django_assert_num_queries(statements):
         world.client.get(list_url(label))
+
+
+def test_every_page_of_the_admin_says_what_waits_unmatched_and_since_when(world: World) -> None:
+    """The staff site's navigation is not there: a queue that is not seen is forgotten."""
+    since = timezone.now() - timedelta(hours=25)
+    factories.make_unmatched(world.clinic, received_at=since)
+    factories.make_unmatched(
+        factories.make_clinic("Harbour"), received_at=since - timedelta(days=9)
+    )
+    waiting = UnmatchedResult.objects.waiting().filter(clinic=world.clinic).count()
+    for address in (reverse("admin:index"), list_url("labs.patient")):
+        page = world.client.get(address).content.decode()
+        assert 'class="lab-queue red"' in page, address
+        found = re.search(r"(\d+) unmatched · oldest ([^<]+)<", page)
+        assert found is not None
+        assert (found[1], found[2]) == (str(waiting), "1 day")
