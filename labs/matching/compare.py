@@ -65,6 +65,11 @@ class Field:
         return min(100, max(4, round(abs(self.bits) / FULL_BAR * 100))) if self.bits else 0
 
     @property
+    def bar_x(self) -> int:
+        """Where it begins, with the middle line at 0: what speaks against lies left of it."""
+        return min(0, self.bar if self.bits > 0 else -self.bar)
+
+    @property
     def points(self) -> str:
         """`+7`, `-3`; empty where it says nothing."""
         return f"{self.bits:+.0f}".replace("-0", "0").replace("+0", "0") if self.bits else ""

@@ -477,7 +477,7 @@ def _seen(orphan: Orphan, animal: OnFile) -> Judged:
     if animal.last_seen is not None and is_here(animal, around.at):
         if abs(around.at - animal.last_seen) <= HOURS:
             return Judged("seen", AGREE, orphan.hours_bits, "", EXACT)
-        return Judged("seen", CLOSE, orphan.day_bits, "within a day", NEAR)
+        return Judged("seen", CLOSE, orphan.day_bits, "", NEAR)
     if around.visits_known or animal.last_seen is None:
         return Judged("seen", NOT_GIVEN, orphan.unseen_bits)
     days = abs((around.at - animal.last_seen).days)

@@ -27,6 +27,8 @@ from labs.matching.hypotheses import Reading
 from labs.matching.names import DIFFERS, EXACT
 from labs.matching.weights import GRADES, NOBODY, TIE, UNLIKELY
 
+# What names the animal, and where it differs leaves a doubt that no other field takes away.
+CONTRADICTS = frozenset({"patient_name", "owner", "patient_id", "microchip"})
 # How many of the best are told.
 KEPT = 20
 CERTAIN = GRADES[0][1]
@@ -142,7 +144,7 @@ def _blocked(each: Scored) -> tuple[str, ...]:
     reasons = [
         "deceased before the run" if key == "deceased" else f"{key} differs"
         for key in each.conflicts
-        if key in SERIOUS
+        if key in SERIOUS or key in CONTRADICTS
     ]
     if each.tied:
         reasons.append("another one fits as well")

@@ -86,6 +86,8 @@ def _sentence(ranking: Ranking, each: Scored, judged: Judged) -> str:
         words = _name_words(ranking, each, judged)
     elif judged.key == "patient_name" and judged.note:
         return judged.note[:1].upper() + judged.note[1:] + "."
+    elif judged.key == "seen" and judged.level == NEAR:
+        words = "Here a day apart"
     elif judged.key == "seen" and judged.sign != AGREE:
         words = "Not here that day" if judged.bits < 0 else "Here not long before"
     elif judged.key == "weight" and judged.level == "unit":

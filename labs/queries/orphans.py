@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db.models import Count, Prefetch, Q
 
@@ -118,8 +118,12 @@ def first_readings(runs: Iterable[RunShown], count: int) -> list[Reading]:
     return sorted(rows, key=lambda reading: rank[reading.shape])[:count]
 
 
-def typed_lines(unmatched: UnmatchedResult, runs: Iterable[RunShown]) -> list[Field]:
-    """What was typed, line by line as the candidates are shown beside it."""
+def typed_lines(
+    unmatched: UnmatchedResult, runs: Iterable[RunShown], also: Iterable[str] = ()
+) -> list[Field]:
+    """What was typed, line by line as the candidates are shown beside it. `also`: keys of lines
+    that stand there for the candidates' sake."""
+    runs = list(runs)
     empty = Registry(Vocabulary(), Vocabulary())
     orphan = Orphan(unmatched.typed, empty, Surroundings(at=unmatched.created_at))
     fields = compare(orphan, NOBODY).fields
@@ -136,6 +140,9 @@ def typed_lines(unmatched: UnmatchedResult, runs: Iterable[RunShown]) -> list[Fi
                     sign="none",
                 )
             )
+        elif field.key == "tests" and "tests" in also:
+            tests = ", ".join(dict.fromkeys(run.title for run in runs))
+            lines.append(replace(field, typed=tests))
         elif field.key in ALWAYS or field.typed:
             lines.append(field)
     return lines

@@ -17,7 +17,7 @@ from django.utils import timezone
 from labs import roles
 from labs.models import MatchDecision, Patient, UnmatchedResult, UnmatchedState
 from labs.queries import orphans
-from labs.queries.candidates import Candidate, candidates_for, separated
+from labs.queries.candidates import Candidate, candidates_for, rank, separated
 from labs.queries.refused import refused
 from labs.queries.witnesses import witnesses
 from labs.queries.words import duration
@@ -80,13 +80,14 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
     chosen = _chosen(request)
     runs = orphans.runs_of(unmatched)
     shown = [orphans.shown(run) for run in runs]
-    lines = orphans.typed_lines(unmatched, shown)
-    keys = [line.key for line in lines]
     decisions = orphans.decisions_of(unmatched)
     active = next((decision for decision in decisions if decision.active), None)
     waits = unmatched.state in (UnmatchedState.OPEN, UnmatchedState.HELD)
     back = refused(unmatched) if waits else {}
-    found = _found(unmatched, runs, chosen, active, waits, set(back))
+    found, nobody = _found(unmatched, runs, chosen, active, waits, set(back))
+    compared = [field for each in found[:CARDS] for field in each.comparison.fields]
+    lines = orphans.typed_lines(unmatched, shown, {f.key for f in compared if f.on_file})
+    keys = [line.key for line in lines]
     seen_by = witnesses(active.request, active.at) if active else []
     query = said(request.GET, "q")
     waited = timezone.now() - unmatched.created_at
@@ -101,6 +102,7 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "columns": max(1 if waits else 0, len(found[:CARDS])),
         "leads": bool(found) and _leads(found),
         "further": found[CARDS:],
+        "nobody_words": nobody,
         "readings": readings[:5],
         "more_readings": max(0, len(readings) - 5),
         "critical": critical,
@@ -152,20 +154,22 @@ def _found(
     active: MatchDecision | None,
     waits: bool,
     back: set[int],
-) -> list[Candidate]:
+) -> tuple[list[Candidate], str]:
     """Whom to set beside it: while it waits all but those that it was taken from, unless a person
-    looks one of them up; then the one it was attached to, or is to be moved to; else nobody."""
+    looks one of them up; then the one it was attached to, or is to be moved to; else nobody. And in
+    words, while it waits, how likely it is that the animal is not in the records."""
     if waits:
-        every = candidates_for(unmatched, runs=runs, chosen=chosen)
-        left = [c for c in every if c.chosen or c.patient.pk not in back]
-        # "Differs from 1" is said of the one that stands first now.
-        return separated(left) if len(left) < len(every) else left
+        ranked = rank(unmatched, runs=runs, chosen=chosen)
+        left = [c for c in ranked.found if c.chosen or c.patient.pk not in back]
+        # What separates it from 1 is said of the one that stands first now.
+        found = separated(left) if len(left) < len(ranked.found) else left
+        return found, ranked.nobody_words if left else ""
     if active is None or active.patient is None:
-        return []
+        return [], ""
     if chosen not in (None, active.patient.uuid):
         every = candidates_for(unmatched, runs=runs, chosen=chosen)
-        return [c for c in every[:1] if c.patient.uuid == chosen]
-    return candidates_for(unmatched, runs=runs, chosen=active.patient.uuid)[:1]
+        return [c for c in every[:1] if c.patient.uuid == chosen], ""
+    return candidates_for(unmatched, runs=runs, chosen=active.patient.uuid)[:1], ""
 
 
 def _leads(found: list[Candidate]) -> bool:

@@ -218,6 +218,22 @@ def test_deceased_before_the_run_is_never_certain() -> None:
     assert dead.blocked == ("deceased before the run",)
 
 
+def test_a_name_or_id_that_differs_is_never_certain() -> None:
+    """Chip, owner and birth date of one animal, name and id of another: somebody has to look."""
+    milo = animal(1, "Milo", "Horvat", microchip="985112000000112", last_seen=AT)
+    smokey = animal(2, "Smokey", "Silva", last_seen=AT)
+    typed = {
+        "patient_name": "Smokey",
+        "owner_last_name": "Horvat",
+        "patient_id": "P-10002",
+        "microchip": "985112000000112",
+    }
+    ranking = ranked(typed, [milo, smokey], visits_known=True, seen_share=0.005)
+    assert ranking.found[0].animal is milo
+    assert "certain" not in {each.grade for each in ranking.found}
+    assert "patient_name differs" in ranking.found[0].blocked
+
+
 def test_one_identifier_alone_is_never_certain() -> None:
     rex = animal(1, "Rex", last_seen=AT)
     typed = {"patient_id": "P-10001", "species_code": "dog"}
