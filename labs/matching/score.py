@@ -6,6 +6,7 @@ chance that it is not in the records. Animals that nobody looked at are in the s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import log2
@@ -113,6 +114,7 @@ def rank(
     whole = NOBODY + rest + sum(prior * 2.0**bits for bits, *_ in judged)
     order = among_equals or (lambda animal: 0)
     judged.sort(key=lambda each: (-round(each[0] / TIE), order(each[1])))
+    called = Counter((name_key(animal), surname_key(animal)) for _, animal, _, _ in judged)
     found = []
     for place, (bits, animal, way, fields) in enumerate(judged):
         if place >= KEPT and animal.key not in keep:
@@ -126,7 +128,8 @@ def rank(
             probability=prior * 2.0**bits / whole,
             tied=any(abs(bits - other[0]) < TIE for other in near),
         )
-        blocked = _blocked(each) if each.probability >= CERTAIN else ()
+        namesake = called[name_key(animal), surname_key(animal)] > 1
+        blocked = _blocked(each, namesake) if each.probability >= CERTAIN else ()
         grade = _grade(each.probability, blocked)
         found.append(replace(each, blocked=blocked, grade=grade))
     return Ranking(orphan=orphan, found=tuple(found), nobody=NOBODY / whole, rest=rest / whole)
@@ -139,8 +142,9 @@ def _grade(probability: float, blocked: tuple[str, ...]) -> str:
     return UNLIKELY
 
 
-def _blocked(each: Scored) -> tuple[str, ...]:
-    """Why it is not certain, whatever its bits."""
+def _blocked(each: Scored, namesake: bool) -> tuple[str, ...]:
+    """Why it is not certain, whatever its bits. Of two animals of one name and one owner's surname
+    only an id, a chip or a birth date says which: the one that has no visit may be the one."""
     reasons = [
         "deceased before the run" if key == "deceased" else f"{key} differs"
         for key in each.conflicts
@@ -148,6 +152,8 @@ def _blocked(each: Scored) -> tuple[str, ...]:
     ]
     if each.tied:
         reasons.append("another one fits as well")
+    if namesake and not {"patient_id", "microchip", "age"} & set(identifiers(each)):
+        reasons.append("another one has the same name and owner")
     if len(identifiers(each)) < 2:
         reasons.append("one identifier alone")
     return tuple(reasons)

@@ -234,6 +234,18 @@ def test_a_name_or_id_that_differs_is_never_certain() -> None:
     assert "patient_name differs" in ranking.found[0].blocked
 
 
+def test_of_two_namesakes_a_visit_makes_none_certain_but_an_id_does() -> None:
+    here, away = animal(1, "Bella", "Smith", last_seen=AT), animal(2, "Bella", "Smith")
+    typed = {"patient_name": "Bella", "owner_last_name": "Smith", "doctor": "Hart"}
+    around: dict[str, Any] = {"visits_known": True, "seen_share": 0.005}
+    first = ranked(typed, [here, away], **around).found[0]
+    assert first.probability > 0.99
+    assert (first.animal.key, first.grade) == (1, "probable")
+    assert first.blocked == ("another one has the same name and owner",)
+    by_id = ranked(typed | {"patient_id": "P-10001"}, [here, away], **around).found[0]
+    assert by_id.grade == "certain"
+
+
 def test_one_identifier_alone_is_never_certain() -> None:
     rex = animal(1, "Rex", last_seen=AT)
     typed = {"patient_id": "P-10001", "species_code": "dog"}
