@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import time_machine
+from cryptography.fernet import Fernet
 from django.core.checks import run_checks
 from django.db import connection, connections
+from django.utils import timezone
 from pytest_django.fixtures import Settings
+
+from labs.models import append_only
 
 
 def ids(**options: object) -> set[str]:
@@ -22,6 +29,9 @@ def deploy_ids() -> set[str]:
 def production(settings: Settings) -> Settings:
     settings.HESKA_ALLOW_INSECURE = False
     settings.PUBLIC_BASE_URL = "https://lab.example.org"
+    # The suite's own are generated, as a demo's.
+    settings.SECRET_KEY = "given in the environment, and long enough for everybody to be content"
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     return settings
 
 
@@ -111,3 +121,77 @@ def test_e008_environment(production: Settings) -> None:
     production.HESKA_ENVIRONMENT = "prod"
 
     assert ids() == {"pims.E008"}
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "value"),
+    [
+        ("E009", "DEBUG", True),
+        ("E011", "ALLOWED_HOSTS", ["*"]),
+        ("E011", "ALLOWED_HOSTS", ["lab.example.org", ".example.org"]),
+        ("E012", "INTAKE_MAX_BYTES", 1000),
+        ("E012", "INTAKE_MAX_BYTES", 10**10),
+        ("E012", "DATA_UPLOAD_MAX_MEMORY_SIZE", None),
+        ("E013", "TIME_ZONE", "America/Chicago"),
+        ("E013", "USE_TZ", False),
+        ("E014", "AUDIT_RETENTION_DAYS", 30),
+    ],
+)
+def test_one_setting_that_is_wrong(
+    production: Settings, number: str, name: str, value: object
+) -> None:
+    setattr(production, name, value)
+
+    assert deploy_ids() == {f"pims.{number}"}
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "FIELD_ENCRYPTION_KEYS"])
+def test_e010_a_demo_s_own_secret(production: Settings, tmp_path: Path, name: str) -> None:
+    production.VAR_DIR = tmp_path
+    (tmp_path / "secrets").mkdir()
+    value = getattr(production, name)
+    file = tmp_path / "secrets" / name.lower()
+    file.write_text("another one")
+    assert deploy_ids() == set()
+    file.write_text(value if isinstance(value, str) else ",".join(value))
+
+    assert deploy_ids() == {"pims.E010"}
+
+
+def database_ids() -> set[str]:
+    return ids(include_deployment_checks=True, databases=["default"], tags=["database"])
+
+
+@pytest.mark.django_db
+def test_a_good_database_has_none() -> None:
+    assert database_ids() - {"pims.E015"} == set()  # the suite's own server does not sync
+
+
+@pytest.mark.django_db
+def test_e015_weak_durability() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("E001 asks SQLite")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+
+    assert "pims.E015" in database_ids()
+
+
+@pytest.mark.django_db
+def test_e016_two_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has our own clock")
+    with time_machine.travel(timezone.now() + timedelta(minutes=5)):
+        assert "pims.E016" in database_ids()
+
+
+@pytest.mark.django_db
+def test_e017_audit_without_its_guard() -> None:
+    with connection.cursor() as cursor:
+        name = append_only.TRIGGERS[0]
+        on = " ON labs_labevent" if connection.vendor == "postgresql" else ""
+        cursor.execute(f"DROP TRIGGER {name}{on}")
+    try:
+        assert "pims.E017" in database_ids()
+    finally:
+        append_only.install(connection)
