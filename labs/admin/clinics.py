@@ -29,7 +29,7 @@ class ClinicAdmin(ClinicScopedAdmin):
     clinic_path = "pk"
     list_display = ("name", "timezone", "public_id")
     search_fields = ("name", "public_id")
-    fields = ("name", "timezone", "public_id", "digest_at")
+    fields = ("name", "timezone", "public_id", "digest_at", "automatic")
     instead = "A clinic's records are kept. Take its staff away to close it."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

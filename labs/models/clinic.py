@@ -17,6 +17,13 @@ def validate_timezone(name: str) -> None:
         raise ValidationError(f"“{name}” is no time zone. Use a name such as America/Denver.")
 
 
+class Automatic(models.TextChoices):
+    """Whether rule A is tried on unmatched results. It attaches nothing by itself."""
+
+    OFF = "off", "Off"
+    SHADOW = "shadow", "In shadow: only noted beside what people did"
+
+
 class Clinic(models.Model):
     """A veterinary practice at one place: the border that no row crosses (I3)."""
 
@@ -46,6 +53,9 @@ class Clinic(models.Model):
         blank=True,
         verbose_name="daily digest",
         help_text="By the clinic's own clock; empty: no digest",
+    )
+    automatic = models.CharField(
+        "automatic matching", max_length=6, choices=Automatic.choices, default=Automatic.OFF
     )
     digest_on = models.DateField(null=True, editable=False, help_text="The day of the last one")
 

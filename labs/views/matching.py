@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labs.errors import InvalidInput, Stale
 from labs.matching.reading import plain
 from labs.models import LabRequest, UnmatchedResult
-from labs.queries import orphans
+from labs.queries import orphans, shadow
 from labs.queries.candidates import Candidate, candidates_for
 from labs.services import matching
 from labs.views import ways_out
@@ -164,7 +164,7 @@ def _attach(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> 
         patient=candidate.patient,
         request=_target_of(post, candidate),
         expected_version=version,
-        evidence=_evidence(candidate, found, post),
+        evidence=_evidence(candidate, found, post) | shadow.judged(unmatched),
     )
 
 

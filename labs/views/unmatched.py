@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from labs.models import UnmatchedResult, UnmatchedState
-from labs.queries import events
+from labs.queries import events, shadow
 from labs.queries import unmatched as queries
 from labs.queries.paging import page_number
 from labs.queries.witnesses import Witness, witnesses
@@ -36,6 +36,8 @@ def index(request: StaffRequest) -> HttpResponse:
         "ages": queries.AGES,
         "version": version,
     }
+    if not request.htmx and "administer" in request.rights:
+        context |= {"shadow": shadow.shadow(request.clinic), "rule": shadow.rule()}
     template = "labs/unmatched_live.html" if request.htmx else "labs/unmatched.html"
     return render(request, template, context)
 
