@@ -26,7 +26,7 @@ from labs.matching.evidence import (
 )
 from labs.matching.hypotheses import Reading
 from labs.matching.names import DIFFERS, EXACT
-from labs.matching.weights import GRADES, NOBODY, TIE, UNLIKELY
+from labs.matching.weights import GRADES, NOBODY, NOT_CERTAIN, TIE, UNLIKELY
 
 # What names the animal, and where it differs leaves a doubt that no other field takes away.
 CONTRADICTS = frozenset({"patient_name", "owner", "patient_id", "microchip"})
@@ -130,14 +130,15 @@ def rank(
         )
         namesake = called[name_key(animal), surname_key(animal)] > 1
         blocked = _blocked(each, namesake) if each.probability >= CERTAIN else ()
-        grade = _grade(each.probability, blocked)
-        found.append(replace(each, blocked=blocked, grade=grade))
+        probability = min(each.probability, NOT_CERTAIN) if blocked else each.probability
+        grade = _grade(probability)
+        found.append(replace(each, blocked=blocked, grade=grade, probability=probability))
     return Ranking(orphan=orphan, found=tuple(found), nobody=NOBODY / whole, rest=rest / whole)
 
 
-def _grade(probability: float, blocked: tuple[str, ...]) -> str:
+def _grade(probability: float) -> str:
     for name, least in GRADES:
-        if probability >= least and not (blocked and name == "certain"):
+        if probability >= least:
             return name
     return UNLIKELY
 

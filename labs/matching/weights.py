@@ -85,6 +85,9 @@ DECEASED = -8.0
 # Grades, in FHIR's words: at least that probable.
 GRADES = (("certain", 0.99), ("probable", 0.90), ("possible", 0.20))
 UNLIKELY = "unlikely"
+# What can't be certain is at most so probable: 2 ids in 100 are left over from the run before, and
+# of an animal that was here the same day, so a visit does not make up for it.
+NOT_CERTAIN = 0.98
 # Bits within which two candidates are a tie.
 TIE = 0.1
 
