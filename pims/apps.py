@@ -13,7 +13,7 @@ class PimsConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from pims import checks, deploy_checks  # noqa: F401 - registers them
+        from pims import checks, deploy_checks, idle  # noqa: F401 - registers them
 
 
 class AdminConfig(SimpleAdminConfig):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -26,6 +26,7 @@ from labs.models import (
     TestRun,
     UnmatchedResult,
     Visit,
+    append_only,
 )
 
 # A restart within an afternoon moves nothing that somebody may be looking at.
@@ -72,7 +73,7 @@ def keep_recent() -> timedelta:
         return timedelta(0)
     by = now - datetime.fromisoformat(live["moved_at"])
     by -= timedelta(microseconds=by.microseconds)
-    with transaction.atomic():
+    with transaction.atomic(), append_only.lifted(connection):
         moved = move(live, by)
     files.write_json("live.json", moved | {"moved_at": (now).isoformat()})
     return by
