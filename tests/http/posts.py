@@ -117,7 +117,8 @@ def _admin_fields(place: Place, name: str) -> dict[str, Any]:
         case "labs_membership_change":
             return {"role": "vet", "is_active": "on", "ends_at_0": "", "ends_at_1": ""}
         case "labs_clinic_change" | "labs_clinic_add":
-            return {"name": "Elm", "timezone": "UTC", "public_id": "clinic-new"}
+            form = {"name": "Elm", "timezone": "UTC", "public_id": "clinic-new"}
+            return {**form, "automatic": "off"}
         case _:
             return {}
 
