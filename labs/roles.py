@@ -19,6 +19,8 @@ RIGHTS: dict[str, frozenset[Role]] = {
     "edit_patient": EVERYBODY,
     # The technician who ran the emergency sample knows best whose it was.
     "match": LABORATORY,
+    # Give a report to its owner, also one that says “not reviewed” on every page.
+    "report": EVERYBODY,
     "review": frozenset({Role.VET}),
     "administer": frozenset({Role.ADMIN}),
 }

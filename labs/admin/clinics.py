@@ -11,9 +11,11 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from labs import logo
 from labs.admin.entering import enter
 from labs.admin.scope import ClinicForm, ClinicScopedAdmin
-from labs.models import Analyzer, Clinic
+from labs.errors import InvalidInput
+from labs.models import Analyzer, Clinic, ClinicLogo
 
 
 class ClinicEditForm(ClinicForm):
@@ -21,6 +23,20 @@ class ClinicEditForm(ClinicForm):
         choices=lambda: [(name, name) for name in sorted(zoneinfo.available_timezones())],
         initial="UTC",
     )
+    logo = forms.FileField(
+        required=False, help_text="PNG or JPEG; at the head of the report for the owner"
+    )
+    no_logo = forms.BooleanField(required=False, label="Take the logo away")
+
+    def clean_logo(self) -> bytes | None:
+        """The picture as it will be kept."""
+        given = self.cleaned_data.get("logo")
+        if not given:
+            return None
+        try:
+            return logo.clean(given.read(logo.MOST_BYTES + 1))
+        except InvalidInput as error:
+            raise forms.ValidationError(error.message) from error
 
 
 @admin.register(Clinic)
@@ -29,7 +45,10 @@ class ClinicAdmin(ClinicScopedAdmin):
     clinic_path = "pk"
     list_display = ("name", "timezone", "public_id")
     search_fields = ("name", "public_id")
-    fields = ("name", "timezone", "public_id", "digest_at", "automatic")
+    fields = (
+        *("name", "timezone", "public_id", "digest_at", "automatic"),
+        *("address", "phone", "email", "logo", "no_logo"),
+    )
     instead = "A clinic's records are kept. Take its staff away to close it."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -68,6 +87,13 @@ class ClinicAdmin(ClinicScopedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # It is part of the address that the laboratory posts to.
         return ("public_id",) if obj else ()
+
+    def save_model(self, request: Any, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if content := form.cleaned_data.get("logo"):
+            ClinicLogo.objects.update_or_create(clinic=obj, defaults={"content": content})
+        elif form.cleaned_data.get("no_logo"):
+            ClinicLogo.objects.filter(clinic=obj).delete()
 
     def clinic_of(self, obj: Any) -> Clinic | None:
         return obj if Clinic.objects.filter(pk=obj.pk).exists() else None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from labs.models.catalogue import Analyte, Panel, PanelAnalyte, ReferenceInterval
 from labs.models.check import JournalCheck
-from labs.models.clinic import Analyzer, Automatic, Clinic, Membership, Role
+from labs.models.clinic import Analyzer, Automatic, Clinic, ClinicLogo, Membership, Role
 from labs.models.code import ClinicCode, CodeKind
 from labs.models.emergency import EmergencyCode
 from labs.models.event import LabEvent
@@ -44,6 +44,7 @@ __all__ = [
     "Automatic",
     "Clinic",
     "ClinicCode",
+    "ClinicLogo",
     "CodeKind",
     "EmergencyCode",
     "Flag",

@@ -46,6 +46,13 @@ class Clinic(models.Model):
         default=4, help_text="Open hours without a result, while orders are out, that are too many"
     )
 
+    # The head of what owners get. The logo itself: ClinicLogo, so that no page carries it along.
+    address = models.TextField(
+        blank=True, max_length=400, help_text="As it stands on the report for the owner"
+    )
+    phone = models.CharField(max_length=50, blank=True)
+    email = models.EmailField(blank=True, help_text="Owners' answers to a report go there")
+
     # A mail to the clinic's administrators about what waits in the unmatched queue.
     digest_at = models.TimeField(
         default=time(7),
@@ -75,6 +82,20 @@ class Clinic(models.Model):
     def week(self) -> Week:
         days = frozenset(int(day) for day in self.open_days)
         return Week(days=days, opens=self.opens, closes=self.closes, zone=self.zone)
+
+
+class ClinicLogo(models.Model):
+    """As `labs.logo.clean` leaves it: a PNG, drawn anew. In the database as attachments are."""
+
+    clinic = models.OneToOneField(
+        Clinic, on_delete=models.CASCADE, primary_key=True, related_name="logo"
+    )
+    content = models.BinaryField()
+
+    objects = ClinicQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"Logo of {self.clinic}"
 
 
 class Role(models.TextChoices):

@@ -24,6 +24,7 @@ from labs.models import (
 )
 from labs.queries import events as audit
 from labs.queries.nav import TO_REVIEW
+from labs.queries.owner_report import Given, given
 from labs.queries.patients import with_weight
 from labs.queries.results import Results, results_of
 from labs.queries.timeline import DELIVERED, Step, steps
@@ -73,6 +74,7 @@ class RequestPage:
     tests: list[tuple[RequestedTest, Chip]]
     specimens: list[Specimen]
     results: Results
+    given: Given
     steps: list[Step]
     events: list[audit.Event]
     messages: list[Message]
@@ -138,6 +140,7 @@ def request_page(request: LabRequest, *, only_reviewed: bool = False) -> Request
         tests=[(test, _chip(request, test)) for test in tests],
         specimens=list(specimens.values()),
         results=results,
+        given=given(request, results),
         steps=steps(request, results, events, messages, orphans, known, now),
         events=events,
         messages=messages,

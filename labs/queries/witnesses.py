@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from labs.models import LabEvent, LabRequest, Review
-from labs.services.viewing import PRINTED, VIEWED
+from labs.services.viewing import PRINTED, SENT, VIEWED
 
-WORDS = {VIEWED: "viewed", PRINTED: "printed"}
+WORDS = {VIEWED: "viewed", PRINTED: "printed", SENT: "sent to the owner"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ def witnesses(request: LabRequest | None, since: datetime) -> list[Witness]:
         found[("signed", _name(review.reviewed_by))] = review.reviewed_at
     for event in events.select_related("actor").order_by("pk"):
         found[(WORDS[event.verb], _name(event.actor))] = event.at
-    order = ["signed", "printed", "viewed"]
+    order = ["signed", "sent to the owner", "printed", "viewed"]
     return sorted(
         (Witness(who=who, did=did, at=at) for (did, who), at in found.items()),
         key=lambda witness: (order.index(witness.did), witness.who),

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 VIEWED, PRINTED = "result.viewed", "result.printed"
 PATIENT_VIEWED = "patient.viewed"
+# Of the report for the owner, see labs/services/owner_report.py.
+SENT, NOT_SENT, TOLD = "result.sent", "result.not_sent", "result.told"
 
 
 def viewed(*, acting_user: User, request: LabRequest) -> None:

@@ -16,7 +16,7 @@ from labs.queries import words
 from labs.queries.nav import Nav, Waiting, nav, waiting
 
 PLACES = {
-    "worklist": {"worklist", "request", "new_request", "emergency", "move_request"},
+    "worklist": {"worklist", "request", "owner_report", "new_request", "emergency", "move_request"},
     "unmatched": {"unmatched", "match", "match_new", "unmatched_history", "unmatched_quality"},
     "patients": {"patients", "patient", "edit_patient", "new_patient", "trends"},
     "messages": {"messages", "message"},

@@ -52,6 +52,12 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             return {"version": rows["orphan"].version}
         case "new_request":
             return {"patient": rows["patient"].uuid, "panels": panel.code, "priority": "routine"}
+        case "send_report":
+            return {
+                "version": rows["request"].version,
+                "address": rows["request"].patient.owner.email,
+                "confirmed": "1",
+            }
         case "sign":
             return {"version": rows["request"].version}
         case "choose":

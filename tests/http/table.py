@@ -150,6 +150,12 @@ labs:match_changed                   GET  orphan     lab       200
 labs:match_split                     POST orphan     lab       422
 labs:move_request                GET  request    late      200
 labs:move_request                POST request    late      302!
+labs:owner_report                GET  request    reads     200
+labs:owner_report                GET  signed     staff     200
+labs:owner_report_pdf            POST request    late      200!
+labs:send_report                 POST request    late      302!
+labs:told_owner                  POST request    late      302
+labs:logo                        GET  -          staff*    404
 labs:printed                     POST request    staff     204!
 labs:codes                       GET  -          admins*   200
 labs:assign_code                 POST -          admins*   302!

@@ -82,6 +82,7 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "patients, searched": reverse("labs:patients") + "?q=rex+example",
         "patient": reverse("labs:patient", args=[biscuit.uuid]),
         "trends": reverse("labs:trends", args=[biscuit.uuid]),
+        "owner report": reverse("labs:owner_report", args=[request.lab_report_id]),
         "edit patient": reverse("labs:edit_patient", args=[biscuit.uuid]),
         "choose patient": reverse("labs:new_request"),
         "typeahead": reverse("labs:typeahead") + "?q=rex",
