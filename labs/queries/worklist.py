@@ -49,6 +49,7 @@ from labs.queries.words import (
     state_chip,
     turnarounds,
 )
+from labs.queries.worklist_filters import Filters
 
 FOLD = 15  # rows of a section on the home page; the section's own page has all
 RECENT = timedelta(hours=24)
@@ -58,6 +59,7 @@ SECTIONS = {
     "attention": "Needs attention",
     "recent": "Reviewed in the last 24 hours",
 }
+EVERYTHING = Filters()
 CRITICAL = [Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH]
 
 
@@ -89,13 +91,16 @@ class Worklist:
     sections: list[Section] = field(default_factory=list)
 
 
-def worklist(clinic: Clinic, nav: Nav, *, only: str = "", number: int = 1) -> Worklist:
-    """All sections with their first rows, or one page of the section `only`."""
+def worklist(
+    clinic: Clinic, nav: Nav, *, only: str = "", number: int = 1, chosen: Filters = EVERYTHING
+) -> Worklist:
+    """All sections with their first rows, or one page of the section `only`; of each what is
+    `chosen`. Its counts are then counted anew: one statement more for each that has one."""
     names = [only] if only else list(SECTIONS)
     now = timezone.now()
     known = turnarounds(clinic.pk)
     loaders = LOADERS | {"running": partial(_running, known)}
-    pages = {name: loaders[name](clinic, number, PAGE if only else FOLD) for name in names}
+    pages = {name: loaders[name](clinic, chosen, number, PAGE if only else FOLD) for name in names}
     requests = [request for page in pages.values() for request in page.rows]
     prefetch_related_objects(
         requests, Prefetch("tests", RequestedTest.objects.select_related("panel"))
@@ -107,6 +112,8 @@ def worklist(clinic: Clinic, nav: Nav, *, only: str = "", number: int = 1) -> Wo
         "running": nav.running,
         "attention": nav.attention,
     }
+    if chosen:
+        counts = {name: _count(name, clinic, chosen) for name in names if name in counts}
     return Worklist(
         sections=[
             Section(
@@ -143,19 +150,31 @@ def _row(request: Any, now: datetime, known: Turnarounds, found: dict[int, Summa
     )
 
 
-def _of(clinic: Clinic) -> QuerySet[Any]:
+def _count(name: str, clinic: Clinic, chosen: Filters) -> int:
+    """As the section's list is made."""
+    requests = LabRequest.objects.filter(chosen.q(), clinic=clinic)
+    if name == "review":
+        waiting = TestRun.objects.filter(clinic=clinic, review_state__in=TO_REVIEW)
+        return requests.filter(pk__in=waiting.values("request")).count()
+    if name == "attention":
+        return requests.needing_a_person().count()
+    stuck = LabRequest.objects.filter(clinic=clinic).needing_a_person()
+    return requests.open().exclude(pk__in=stuck.values("pk")).count()
+
+
+def _of(clinic: Clinic, chosen: Filters) -> QuerySet[Any]:
     """With whether something came for it that is not among its results."""
     held = UnmatchedResult.objects.waiting().filter(suggested_request=OuterRef("pk"))
     unread = Message.objects.filter(request=OuterRef("pk"), state=MessageState.QUARANTINED)
     rows: QuerySet[Any] = (
-        LabRequest.objects.filter(clinic=clinic)
+        LabRequest.objects.filter(chosen.q(), clinic=clinic)
         .select_related("patient__owner", "submission")
         .annotate(is_held=Exists(held), is_unread=Exists(unread))
     )
     return rows
 
 
-def _review(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
+def _review(clinic: Clinic, chosen: Filters, number: int, size: int) -> Page[LabRequest]:
     """Critical first, then changed after review, then what waits longest."""
     runs = TestRun.objects.filter(request=OuterRef("pk"), review_state__in=TO_REVIEW)
     critical = Observation.objects.filter(
@@ -176,7 +195,7 @@ def _review(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
         .values("first")
     )
     rows = (
-        _of(clinic)
+        _of(clinic, chosen)
         .filter(Exists(runs))
         .annotate(
             is_critical=Exists(critical),
@@ -188,11 +207,13 @@ def _review(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
     return page_of(rows, number, size)
 
 
-def _running(known: Turnarounds, clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
+def _running(
+    known: Turnarounds, clinic: Clinic, chosen: Filters, number: int, size: int
+) -> Page[LabRequest]:
     """Late first. What is due when is reckoned here from the tests that are open, as no clinic has
     many requests open: their dates are read, and then one page of them."""
     open_tests = (
-        LabRequest.objects.filter(clinic=clinic)
+        LabRequest.objects.filter(chosen.q(), clinic=clinic)
         .open()
         .exclude(pk__in=LabRequest.objects.filter(clinic=clinic).needing_a_person().values("pk"))
         .order_by()
@@ -212,23 +233,23 @@ def _running(known: Turnarounds, clinic: Clinic, number: int, size: int) -> Page
         latest[pk] = max(at, latest.get(pk, at))
     due_first = sorted((at, pk) for pk, at in latest.items())
     keys = [pk for _, pk in due_first][(number - 1) * size : number * size + 1]
-    found = {request.pk: request for request in _of(clinic).filter(pk__in=keys)}
+    found = {request.pk: request for request in _of(clinic, chosen).filter(pk__in=keys)}
     rows = [found[pk] for pk in keys if pk in found]
     return Page(rows=rows[:size], number=number, more=len(keys) > size, size=size)
 
 
-def _attention(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
+def _attention(clinic: Clinic, chosen: Filters, number: int, size: int) -> Page[LabRequest]:
     waiting = LabRequest.objects.filter(clinic=clinic).needing_a_person()
-    rows = _of(clinic).filter(pk__in=waiting.values("pk"))
+    rows = _of(clinic, chosen).filter(pk__in=waiting.values("pk"))
     return page_of(rows.order_by("requested_at", "pk"), number, size)
 
 
-def _recent(clinic: Clinic, number: int, size: int) -> Page[LabRequest]:
-    rows = _of(clinic).filter(reviewed_at__gte=timezone.now() - RECENT)
+def _recent(clinic: Clinic, chosen: Filters, number: int, size: int) -> Page[LabRequest]:
+    rows = _of(clinic, chosen).filter(reviewed_at__gte=timezone.now() - RECENT)
     return page_of(rows.order_by("-reviewed_at", "-pk"), number, size)
 
 
-LOADERS: dict[str, Callable[[Clinic, int, int], Page[LabRequest]]] = {
+LOADERS: dict[str, Callable[[Clinic, Filters, int, int], Page[LabRequest]]] = {
     "review": _review,
     "attention": _attention,
     "recent": _recent,

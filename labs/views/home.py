@@ -4,7 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from labs.queries import emergency
+from labs.queries import emergency, worklist_filters
 from labs.queries import worklist as queries
 from labs.queries.nav import nav
 from labs.queries.paging import page_number
@@ -25,10 +25,17 @@ def worklist(request: StaffRequest) -> HttpResponse:
         return HttpResponse(status=204)
     only = request.GET.get("show", "")
     only = only if only in queries.SECTIONS else ""
+    chosen = worklist_filters.read(request.GET, request.user)
     context = {
+        "chosen": chosen,
+        "choices": None if request.htmx else worklist_filters.choices(request.clinic, chosen),
         "emergencies": [] if only else emergency.on_worklist(request.clinic),
         "worklist": queries.worklist(
-            request.clinic, counts, only=only, number=page_number(request.GET.get("page"))
+            request.clinic,
+            counts,
+            only=only,
+            number=page_number(request.GET.get("page")),
+            chosen=chosen,
         ),
         "only": only,
         "version": version,
