@@ -11,6 +11,7 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.utils import timezone
 
+from labs.address import client_address
 from labs.errors import InvalidInput
 from labs.models import (
     Clinic,
@@ -24,10 +25,13 @@ from labs.models import (
     Sex,
     Species,
 )
-from labs.services import patients
+from labs.services import guessing, patients
+from labs.services.guessing import Turn
 from labs.services.ordering import Collection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.contrib.auth.models import User
 
 YES_NO = {"": None, "yes": True, "no": False}
@@ -41,7 +45,29 @@ class SignInForm(AuthenticationForm):
             "or ask your administrator for a new password."
         ),
         "inactive": "This login is switched off. Ask your administrator.",
+        "wait": "Too many wrong tries from here. Wait %(wait)s, then try again.",
     }
+    turn = Turn()
+
+    def __init__(self, request: Any = None, *args: Any, device: Any = None, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        # Of a username: the name of the browser where it has signed in before.
+        self.device_of: Callable[[str], str] = device or (lambda username: "")
+
+    def clean(self) -> dict[str, Any]:
+        username = self.cleaned_data.get("username", "")
+        if not username or not self.cleaned_data.get("password") or self.request is None:
+            return self.cleaned_data
+        self.turn = guessing.turn(
+            username, address=client_address(self.request), device=self.device_of(username)
+        )
+        if self.turn.wait:
+            wait = "a second" if self.turn.wait == 1 else f"{self.turn.wait} seconds"
+            words = self.error_messages["wait"]
+            raise forms.ValidationError(words, code="wait", params={"wait": wait})
+        cleaned: dict[str, Any] = super().clean()
+        guessing.right(self.turn)
+        return cleaned
 
 
 class FormKey(forms.Form):

@@ -20,6 +20,7 @@ from labs.services import staff, staff_changes
 for model in (User, Group):
     admin.site.unregister(model)
 
+RULES = "At least 12 characters. Four or five unrelated words are good; nothing more is asked."
 LOGIN_FIELDS = ("first_name", "last_name", "email", "is_active", "password")
 
 
@@ -29,7 +30,7 @@ def password_field(*, required: bool) -> forms.CharField:
         required=required,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="At least 12 characters." if required else "Leave empty to keep the present one.",
+        help_text=f"{RULES} Leave empty to keep the present one." if not required else RULES,
     )
 
 

@@ -28,6 +28,7 @@ from labs.models.result import (
     TestRun,
 )
 from labs.models.submission import Submission, SubmissionState
+from labs.models.tries import Tries
 from labs.models.turnaround import Turnaround
 from labs.models.unmatched import (
     MatchDecision,
@@ -78,6 +79,7 @@ __all__ = [
     "SubmissionState",
     "TestRun",
     "TestState",
+    "Tries",
     "Turnaround",
     "UnmatchedReason",
     "UnmatchedResult",

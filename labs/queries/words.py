@@ -351,6 +351,7 @@ EVENT_WORDS = {
     "staff.signed_in": "signed in",
     "staff.signed_out": "signed out",
     "staff.sign_in_failed": "gave a wrong password",
+    "staff.sign_in_slowed": "gave so many wrong passwords that they must wait between tries",
     "staff.created": "added a member of staff",
     "staff.role": "changed a member of staff's role",
     "staff.ends": "changed when a member of staff's access ends",

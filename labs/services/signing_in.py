@@ -21,11 +21,14 @@ def signed_out(user: User) -> None:
     save(_everywhere("staff.signed_out", user, by=user))
 
 
-def failed(username: str) -> None:
-    """A name that nobody has is not kept: it may be a password in the wrong field."""
+def failed(username: str, *, slowed: bool = False) -> None:
+    """A name that nobody has is not kept: it may be a password in the wrong field. `slowed`: from
+    now on whoever tries there must wait."""
     user = User.objects.filter(username=username).first()
     if user is not None:
         save(_everywhere("staff.sign_in_failed", user, by=None))
+        if slowed:
+            save(_everywhere("staff.sign_in_slowed", user, by=None))
 
 
 def _everywhere(verb: str, user: User, *, by: User | None) -> list[LabEvent]:

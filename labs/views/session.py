@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.views import LoginView, LogoutView
@@ -12,18 +13,28 @@ from django.views.decorators.http import require_http_methods, require_POST
 from labs.forms import SignInForm
 from labs.models import Clinic
 from labs.services import signing_in
+from labs.views import devices
 from labs.views.access import ACTIVE_CLINIC, StaffRequest, staff_required
 
 
 class SignIn(LoginView):
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "device": partial(devices.known, self.request)}
+
     def form_valid(self, form: Any) -> HttpResponse:
         response = super().form_valid(form)
         signing_in.signed_in(form.get_user())
+        devices.remember(self.request, response, form.get_user().get_username())
         return response
 
     def form_invalid(self, form: Any) -> HttpResponse:
-        signing_in.failed(form.cleaned_data.get("username", ""))
         response: HttpResponse = super().form_invalid(form)
+        turn = form.turn
+        if turn.wait:
+            response.status_code = 429
+            response["Retry-After"] = str(turn.wait)
+        elif turn.keys:  # a password was looked at
+            signing_in.failed(form.cleaned_data.get("username", ""), slowed=turn.last_free)
         return response
 
 

@@ -15,8 +15,9 @@ import time_machine
 from django.test import Client, RequestFactory
 from oauth2_provider.models import get_access_token_model
 
-from integrations.heska import rates, token_rate
+from integrations.heska import rates
 from integrations.heska.connections import create_client
+from labs.address import client_address
 from tests.factories import make_clinic
 
 pytestmark = pytest.mark.django_db
@@ -111,7 +112,7 @@ def test_the_address_cannot_be_made_up(access: Any) -> None:
 def test_whose_address_it_is(settings: Any, proxies: int, forwarded: str, address: str) -> None:
     settings.TRUSTED_PROXIES = proxies
     request = RequestFactory().post("/", headers={"x-forwarded-for": forwarded})
-    assert token_rate.client_address(request) == address
+    assert client_address(request) == address
 
 
 def test_who_cannot_be_counted_is_not_let_in(access: Any, settings: Any, tmp_path: Path) -> None:
