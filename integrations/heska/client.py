@@ -21,7 +21,7 @@ from integrations.heska import recording, transport
 from integrations.heska.answers import HeskaError, Reply, refusal, refuses_key, said
 from integrations.heska.conf import Endpoint
 from integrations.heska.transport import Watch
-from integrations.heska.wire import masking, outbound
+from integrations.heska.wire import masking, outbound, receipts
 from labs.order import Receipt
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def submit(
     lab_report_id: str,
     body: str,
     seconds: float = TOTAL_SECONDS,
-) -> tuple[Reply, outbound.Answer]:
+) -> tuple[Reply, receipts.Answer]:
     """Send one order. A 409 is an acceptance: it is already there. `seconds`: what is left for the
     call. Raises HeskaError."""
     with _hushed(endpoint, token):
@@ -102,7 +102,7 @@ def submit(
 
 def _submit(
     endpoint: Endpoint, token: str, lab_report_id: str, body: str, seconds: float
-) -> tuple[Reply, outbound.Answer]:
+) -> tuple[Reply, receipts.Answer]:
     reply = _post(
         endpoint,
         endpoint.submit_path,
@@ -115,7 +115,7 @@ def _submit(
         token,
         seconds,
     )
-    there = reply.status == HTTPStatus.CONFLICT
+    there = reply.status == HTTPStatus.CONFLICT or _is_duplicate(reply)
     if not there and not 200 <= reply.status < 300:
         raise refusal(reply)
     unclear = ""
@@ -124,15 +124,15 @@ def _submit(
         unclear = "Something between us and Heska answered with a web page."
     elif reply.packed:
         unclear = "Heska's answer is packed in a way that was not asked for."
-    elif outbound.names_another(reply.body, lab_report_id):
+    elif receipts.names_another(reply.body, lab_report_id):
         unclear = "Heska answered about another order than the one sent."
     if unclear:
         raise said(reply, HeskaError(unclear, permanent=False, outcome_unknown=True))
     if there:
-        known = Receipt(external_id=outbound.known_id(reply.body), already_there=True)
-        return reply, outbound.Answer(receipt=known)
+        known = Receipt(external_id=receipts.known_id(reply.body), already_there=True)
+        return reply, receipts.Answer(receipt=known)
     # What it says of single tests is shown too.
-    answer = outbound.read_answer(_without(reply.body, endpoint, token))
+    answer = receipts.read_answer(_without(reply.body, endpoint, token), body)
     if answer.status:
         # An error inside a success: what the gateway wraps, it answers with 200.
         raise refusal(Reply(status=answer.status, headers=reply.headers, body=reply.body))
@@ -140,6 +140,12 @@ def _submit(
         words = outbound.error_words(reply.body)
         raise said(reply, HeskaError("Heska refused the order.", permanent=True, words=words))
     return reply, answer
+
+
+def _is_duplicate(reply: Reply) -> bool:
+    """It says in its body that the order is there already, whatever its status."""
+    readable = not (reply.packed or reply.is_page) and reply.status < HTTPStatus.UNAUTHORIZED
+    return readable and receipts.is_duplicate(reply.body)
 
 
 class _Adapter(HTTPAdapter):
@@ -239,10 +245,19 @@ def ask_ourselves(url: str, *, seconds: float) -> Reply:
             raise OSError("nothing answers there") from error
 
 
+class _Session(requests.Session):
+    """Knows of no redirect. With `allow_redirects=False` alone requests still looks where one
+    leads, and for that reads all of its body and unpacks it, before we could count the bytes:
+    0.1 MB of gzip became 300 MB."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 def _speak(
     method: str, url: str, body: bytes | None, headers: dict[str, str], watch: Watch
 ) -> Reply:
-    with requests.Session() as session:
+    with _Session() as session:
         # No .netrc, proxy or CA bundle from the environment; no redirect, which would carry the
         # subscription key to another host and turn the order into an empty GET.
         session.trust_env = False

@@ -19,7 +19,7 @@ from integrations.heska.answers import HeskaError
 from integrations.heska.conf import ADAPTER_VERSION, VENDOR, endpoint
 from integrations.heska.fields import Unreadable
 from integrations.heska.models import Connection
-from integrations.heska.wire import inbound, outbound, strict
+from integrations.heska.wire import inbound, outbound, receipts, strict
 from labs.errors import NotReadable
 from labs.failpoints import failpoint
 from labs.models import (
@@ -111,7 +111,7 @@ def _body(submission: Submission) -> str:
     return json.dumps(outbound.order_body(submissions.order_of(submission)))
 
 
-def _submit(attempt: Attempt, connection: Connection, body: str) -> outbound.Answer:
+def _submit(attempt: Attempt, connection: Connection, body: str) -> receipts.Answer:
     """One order call; after a 401 one fresh token and one replay (contract, "Heska answers"). Two
     order calls and one token call at most."""
     token = tokens.get(connection, attempt.left)
@@ -148,7 +148,7 @@ def _believe(connection: Connection) -> None:
     Connection.objects.filter(pk=connection.pk, token_refusals__gt=0).update(token_refusals=0)
 
 
-def _call(attempt: Attempt, token: tokens.Token, body: str) -> outbound.Answer:
+def _call(attempt: Attempt, token: tokens.Token, body: str) -> receipts.Answer:
     claim = attempt.claim
     if attempt.left() < 1:
         raise HeskaError("Heska's token came too late to send the order.", permanent=False)

@@ -222,6 +222,8 @@ def _notices(
             "Cancelled here. The laboratory has this order, or may have it: remove it at the "
             "analyzer. A result that comes all the same is held under “Unmatched”."
         )
+    if submission and submission.state == SubmissionState.ACCEPTED and submission.last_error:
+        found.append(f"The laboratory took the order. {submission.last_error}")
     if _counts_as_sent_first(events):
         found.append(
             "The laboratory had this order from an earlier attempt all the same, so it counts as "

@@ -324,6 +324,8 @@ EVENT_WORDS = {
     "submission.held": "stopped the order until the set-up is mended",
     "submission.released": "let the order go again",
     "submission.cancelled": "did not send the order, it was cancelled",
+    "submission.cancelled_unknown": "gave no clear answer, and the order is not sent again: it was "
+    "cancelled meanwhile",
     "submission.resubmitted": "sent the order again",
     "request.withdrawn": "took what was run by hand out of the order",
     "request.not_withdrawn": "could not take what was run by hand out of the order, it had left",

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from labs import roles
-from labs.errors import InvalidInput
+from labs.errors import InvalidInput, Stale
 from labs.models import (
     LabRequest,
     MatchDecision,
@@ -73,7 +73,13 @@ def match(
         if request is not None:
             # After the orphan, as filing locks them: the other way round the two could wait for
             # each other for ever.
-            request = LabRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+            request = submissions.locked(request.pk)
+            if request.patient_id != patient.pk:
+                # Two people at one moment: it has just been moved to another animal.
+                raise Stale(
+                    f"{request} was moved to {request.patient.name} in the meantime. Look at the "
+                    "result again before you decide."
+                )
         runs = list(unmatched.runs.all())
         if request is None:
             request = _retrospective_request(acting_user, patient, runs)

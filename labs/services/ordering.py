@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from labs import clock, roles, vendors
-from labs.errors import InvalidInput
+from labs.errors import InvalidInput, Stale
 from labs.models import (
     Analyzer,
     LabRequest,
@@ -131,6 +131,15 @@ def _place(
 ) -> LabRequest:
     clinic = patient.clinic
     with transaction.atomic():
+        if beside:
+            # Whoever moves it to another patient at this moment is waited for.
+            beside = submissions.locked(beside.pk)
+            if beside.patient_id != patient.pk:
+                raise Stale(
+                    f"{beside} was moved to {beside.patient.name} in the meantime. Nothing was "
+                    "ordered; look at it again."
+                )
+            fields["first"] = beside.first or beside
         request = create_request(
             acting_user=acting_user, patient=patient, panels=panels, link=link, **fields
         )
@@ -166,13 +175,18 @@ def _place(
 
 
 def run_again(
-    *, acting_user: User | None, request: LabRequest, form_key: UUID | None = None
+    *,
+    acting_user: User | None,
+    request: LabRequest,
+    form_key: UUID | None = None,
+    seen_for: str = "",
 ) -> LabRequest:
     """The same tests for the same patient once more, as a request of its own beside this one. The
-    specimen is a new one, of which nothing is recorded yet. `form_key` as for `place_request`.
+    specimen is a new one, of which nothing is recorded yet. `form_key` as for `place_request`;
+    `seen_for`: uuid of the patient whose name was on the button.
 
     Raises InvalidInput as `place_request`, and where these tests are still waiting to be run, by
-    this order or by a repeat of it; NotAllowed.
+    this order or by a repeat of it; Stale where it was moved to another patient; NotAllowed.
     """
     panels = [test.panel for test in request.tests.select_related("panel")]
     if not panels:
@@ -185,6 +199,12 @@ def run_again(
     with transaction.atomic():
         # Of two at one moment the second one waits here, and then finds the first one's order.
         submissions.locked(request.first_id or request.pk)
+        request = submissions.locked(request.pk)
+        if seen_for and str(request.patient.uuid) != seen_for:
+            raise Stale(
+                f"{request} was moved to {request.patient.name} in the meantime. Nothing was "
+                "ordered; look at it again."
+            )
         waiting = _waiting_repeat(request, panels, form_key)
         if waiting:
             raise InvalidInput(f"These tests are on order again already, as {waiting}.")

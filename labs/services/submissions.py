@@ -89,6 +89,8 @@ def about_to_send(claim: Claim, body: str) -> bool:
             pk=claim.submission.pk, state=SubmissionState.SENDING, lease=claim.lease
         )
         if request.cancelled_at is None and held.update(sent_body=body):
+            if not claim.submission.may_have_arrived and _is_for(claim, request):
+                _under_its_own_name(request)
             return True
     _settle(claim, SubmissionState.CANCELLED)
     return False
@@ -270,7 +272,9 @@ def _settle(
         # Results may come, and a person may cancel, while the call is under way: the head row's
         # lock, and what stands in it now.
         request = locked(submission.request_id)
+        there = (change or {}).get("may_have_arrived", submission.may_have_arrived)
         if request.cancelled_at is not None and state != SubmissionState.ACCEPTED:
+            verb = _when_cancelled(state, verb, there=there)
             state = SubmissionState.CANCELLED  # never sent again
         changed = Submission.objects.filter(
             pk=submission.pk, state=SubmissionState.SENDING, lease=claim.lease
@@ -286,8 +290,11 @@ def _settle(
             return False
         if also:
             also(submission)
+        taken = state == SubmissionState.ACCEPTED and not already_there
+        if not there or (taken and _is_for(claim, request)):
+            _under_its_own_name(request)
         record(
-            f"submission.{state}" if state == SubmissionState.CANCELLED or not verb else verb,
+            verb or f"submission.{state}",
             clinic=submission.clinic,
             source=submission.vendor,
             request=request,
@@ -298,6 +305,29 @@ def _settle(
         states.refresh(request)
     failpoint("settled")
     return True
+
+
+def _when_cancelled(state: str, verb: str, *, there: bool) -> str:
+    """What the history says of an attempt during which a person cancelled: that it was not sent is
+    true only where it surely did not arrive."""
+    if state == SubmissionState.REJECTED:
+        return verb or "submission.rejected"
+    return "submission.cancelled_unknown" if there else "submission.cancelled"
+
+
+def _is_for(claim: Claim, request: LabRequest) -> bool:
+    """Whether what this claim sends says the patient whose request it is now: it was not moved to
+    another one since, and it is made anew and not sent again as it was."""
+    again = claim.submission.may_have_arrived and claim.submission.sent_body
+    return not again and claim.submission.request.patient_id == request.patient_id
+
+
+def _under_its_own_name(request: LabRequest) -> None:
+    """It was moved to another patient while it was being sent, and the laboratory does not have it
+    under the old name after all."""
+    if request.sent_for_id is not None:
+        request.sent_for = None
+        request.save(update_fields=["sent_for"])
 
 
 def locked(request_id: int) -> LabRequest:

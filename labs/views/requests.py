@@ -101,7 +101,10 @@ def again(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     lab_request = _load(request, lab_report_id)
     try:
         made = ordering.run_again(
-            acting_user=request.user, request=lab_request, form_key=FormKey(request.POST).key()
+            acting_user=request.user,
+            request=lab_request,
+            form_key=FormKey(request.POST).key(),
+            seen_for=request.POST.get("patient", ""),
         )
     except LabError as error:
         messages.error(request, error.message)

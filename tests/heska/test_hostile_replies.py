@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -63,7 +64,16 @@ SUCCESSES = [
     (b'{"LAB_REPORT_ID": "vl-3f7k2m9q", "heska_report_id": "9"}', {}, ACCEPTED, "", ""),
     (b'{"HeskaReportId": {"a": 1}, "Tests": "none", "Status": 7}', {}, ACCEPTED, "", ""),
     (b'{"HeskaReportId": "a\\u0000b", "Tests": [null, 1, "x", []]}', {}, ACCEPTED, "", ""),
-    (b'{"Tests": [{"TestRequestId": "x", "Status": "Rejected"}]}', {}, ACCEPTED, "", ""),
+    (b'{"Tests": [{"TestRequestId": "x", "Status": "Accepted"}]}', {}, ACCEPTED, "", ""),
+    # A test that will not be run is told of, also where nobody can say which it is.
+    ({"Tests": [{"TestRequestId": "x", "Status": "Rejected"}]}, {}, ACCEPTED, "x it says: Rej", ""),
+    (
+        {"Tests": [{"TestCode": "Q", "Status": "NotAvailable", "Message": "No Q here"}]},
+        {},
+        ACCEPTED,
+        "Of Q it says: NotAvailable No Q here",
+        "",
+    ),
     # Another order's.
     (b'{"LabReportId": "VL-OTHER"}', {}, UNKNOWN, "another order", ""),
     (b'{"labReportId": "VL-OTHER", "Hes', {}, UNKNOWN, "another order", ""),
@@ -84,6 +94,12 @@ SUCCESSES = [
     (WRAPPED, {}, REJECTED, "refused", "Invalid BreedId 370"),
     ({"Status": "Rejected", "Message": "No such clinic"}, {}, REJECTED, "refused", "No such"),
     ({"isSuccess": False, "message": "No"}, {}, REJECTED, "refused", "No"),
+    ({"value": WRAPPED["value"]}, {}, REJECTED, "refused", "Invalid BreedId 370"),
+    ({**WRAPPED, "statusCode": 200}, {}, REJECTED, "refused", "Invalid BreedId 370"),
+    ({"value": {"Status": "Rejected", "Message": "No"}}, {}, REJECTED, "refused", "No"),
+    # It is there already, as a 409 says.
+    ({"Code": "DUPLICATE_LAB_REPORT", "HeskaReportId": "9"}, {}, ACCEPTED, "", ""),
+    ({"value": {"HttpStatusCode": 409}, "statusCode": 409}, {}, ACCEPTED, "", ""),
     ({"title": "Bad", "status": 422}, {}, REJECTED, "refused", "Bad"),
     ({"StatusCode": 500, "ErrorMessage": "Oh"}, {}, UNKNOWN, "not available", "Oh"),
     ({"StatusCode": 0, "IsSuccess": True}, {}, ACCEPTED, "", ""),
@@ -145,6 +161,48 @@ def test_every_body_of_example_05(request_, fake_heska, name, case):
     assert not set("{}<>") & set(row.last_error)
     message = Message.objects.get(call="order")
     assert message.status_code == case["status"]
+
+
+def test_a_test_refused_by_its_code_alone_is_refused(request_, fake_heska):
+    said = {"TestCode": "hdc-3", "Status": "Rejected", "Message": "No analyzer offers HDC-3"}
+    fake_heska.on("/labreports", (200, {"Tests": [said]}, {}))
+    assert sent(request_).last_error == ""
+    states = dict(RequestedTest.objects.values_list("panel__code", "state"))
+    assert states == {"HHEM-1": "requested", "HDC-3": "refused"}
+
+
+def test_a_refusal_as_a_duplicate_is_an_acceptance(request_, fake_heska):
+    """A second order of it would run it twice."""
+    said = {"Code": "DUPLICATE_LAB_REPORT", "HeskaReportId": "94877"}
+    fake_heska.on("/labreports", (400, said, {}))
+    row = sent(request_)
+    assert (row.state, row.external_id) == ("accepted", "94877")
+
+
+REDIRECTS = {
+    "plain": ({"Location": "https://elsewhere.example/"}, b"Moved"),
+    "to nowhere": ({"Location": "http://[::bad"}, b"Moved"),
+    "packed": (
+        {"Location": "https://elsewhere.example/", "Content-Encoding": "gzip"},
+        gzip.compress(b" " * 30_000_000),
+    ),
+    "endless": ({"Location": "https://elsewhere.example/"}, b"x" * 5_000_000),
+}
+
+
+@pytest.mark.parametrize("kind", REDIRECTS)
+def test_a_redirect_is_not_even_looked_at(request_, fake_heska, kind):
+    """requests reads and unpacks all of a redirect's body to see where it leads."""
+    headers, body = REDIRECTS[kind]
+    fake_heska.on("/labreports", (302, body, headers))
+    tracemalloc.start()
+    row = sent(request_)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000
+    assert row.crashes == 0
+    assert ("too long" if kind == "endless" else "address or path is wrong") in row.last_error
+    assert bool(Message.objects.get(call="order").reply) == (kind != "endless")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422])

@@ -7,26 +7,22 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from integrations.heska.wire import codes, strict
 from integrations.heska.wire.reader import Account, Reader
-from labs.order import Order, Receipt, TestOutcome
+from labs.order import Order
 
 SUBSCRIPTION_HEADER = "Ocp-Apim-Subscription-Key"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 DEFAULT_TOKEN_SECONDS = 600
 MAX_TOKEN_SECONDS = 24 * 60 * 60
 MAX_WORDS = 500
-# In a receipt that is no JSON, the id that it names.
-NAMED = re.compile(rb'"lab_?report_?id"\s*:\s*"([^"]{1,100})"', re.IGNORECASE)
 HTML = re.compile(
     rb"(\xef\xbb\xbf)?\s*(<!--.{0,500}?-->\s*)?<(!doctype\s+html|html|head|body|title|h1)\b",
     re.IGNORECASE | re.DOTALL,
 )
-REFUSALS = {"rejected", "refused", "declined", "failed", "error", "invalid"}
 WORDS = ("Message", "ErrorMessage", "detail", "error_description", "title", "error")
 
 
@@ -54,7 +50,7 @@ def token_body(encoding: str, client_id: str, client_secret: str) -> tuple[str, 
 def read_token(body: bytes, now: float) -> tuple[str, float] | None:
     """The bearer token and for how many seconds it holds: `expires_in`, else the JWT's own times,
     else ten minutes. None where there is no token in it. `now`: seconds since the epoch."""
-    reader = _object(body)
+    reader = read_object(body)
     if reader is None:
         return None
     token = reader.text("access_token")
@@ -127,52 +123,6 @@ def order_body(order: Order) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A 2xx. `refused`: it says no all the same; `status`: the error that is wrapped in it."""
-
-    receipt: Receipt
-    refused: bool = False
-    status: int = 0
-
-
-def read_answer(body: bytes) -> Answer:
-    """An empty or unreadable body is an acceptance all the same, with a note."""
-    if not body.strip():
-        return Answer(receipt=Receipt())
-    reader = _object(body)
-    if reader is None:
-        return Answer(receipt=Receipt(note="Accepted, but the receipt was not understood."))
-    tests = tuple(
-        TestOutcome(
-            test_request_id=test.text("TestRequestId"),
-            accepted=test.text("Status").casefold() not in REFUSALS,
-            words=(test.text("Message") or test.text("Code"))[:MAX_WORDS],
-        )
-        for test in reader.children("Tests")
-    )
-    said = reader.text("Status").casefold()
-    status = reader.number("statusCode") or reader.number("HttpStatusCode") or 0
-    if said.isascii() and said.isdecimal() and len(said) == 3:
-        status = int(said)
-    refused = said in REFUSALS or reader.literal("isSuccess") == ("false", False)
-    return Answer(
-        receipt=Receipt(external_id=reader.text("HeskaReportId")[:100], tests=tests),
-        refused=refused,
-        status=status if 400 <= status < 600 else 0,
-    )
-
-
-def names_another(body: bytes, lab_report_id: str) -> bool:
-    """It speaks of an order that is not the one sent, be it readable or not."""
-    reader = _object(body)
-    if reader is not None:
-        named = [reader.text("LabReportId")]
-    else:
-        named = [text.decode("utf-8", "replace") for text in NAMED.findall(body)]
-    return any(name and name.casefold() != lab_report_id.casefold() for name in named)
-
-
 def error_words(body: bytes) -> str:
     """What the provider itself says, from any of the body shapes of example 05: a message, a
     validation problem with its fields, a wrapped error, a bare string, plain text. No HTML."""
@@ -208,13 +158,7 @@ def is_html(body: bytes) -> bool:
     return HTML.match(body) is not None
 
 
-def known_id(body: bytes) -> str:
-    """Heska's own id of an order that it says is already there (409)."""
-    reader = _object(body)
-    return reader.text("HeskaReportId")[:100] if reader else ""
-
-
-def _object(body: bytes) -> Reader | None:
+def read_object(body: bytes) -> Reader | None:
     try:
         value = strict.loads(body)
     except (strict.NotJson, strict.Ambiguous):
