@@ -11,6 +11,7 @@ from django.utils import timezone
 from integrations.heska import services
 from integrations.heska.models import Connection
 from labs.models import LabEvent, Message, Patient, Submission
+from labs.order import Receipt
 from labs.services import ordering, outbox, submissions, sweeping
 from tests.factories import make_clinic, make_owner, make_patient, make_request, make_staff
 from tests.heska import examples
@@ -322,7 +323,7 @@ def test_cancelled_while_it_is_being_sent(submission, fake_heska, answer, state)
     ordering.cancel_request(acting_user=None, request=submission.request, reason="wrong animal")
     assert submission.request.state == "cancelled"
     if answer[0] == 200:
-        submissions.settle_accepted(claim, services.outbound.Receipt(external_id="1"))
+        submissions.settle_accepted(claim, Receipt(external_id="1"))
     elif answer[0] == 503:
         submissions.settle_retry(claim, error="busy", outcome_unknown=True)
     else:

@@ -124,7 +124,7 @@ def _known(outcomes: list[_Outcome], sent: str) -> tuple[tuple[TestOutcome, ...]
     """What it says of each test that was sent, and a note for staff of what fits none, or of a
     status that is neither a yes nor a no and comes with words: a test that will never be run must
     not look as if it were waited for."""
-    tests = json.loads(sent)["Tests"] if sent else []
+    tests = json.loads(sent).get("Tests", [])
     ids = {test["TestRequestId"].casefold(): test["TestRequestId"] for test in tests}
     codes = [test["TestCode"].casefold() for test in tests]
     known, odd = [], []
