@@ -82,6 +82,12 @@ def test_what_an_order_call_looks_like(endpoint, fake_heska):
     assert call.body == '{"a": "é"}'.encode()
     assert reply.status == 200
     assert answer.receipt.external_id == "94877"
+
+
+def test_what_it_says_of_each_test(endpoint, fake_heska):
+    fake_heska.on("/labreports", (200, examples.raw("04"), {}))
+    sent = examples.raw("03").decode()
+    _, answer = client.submit(endpoint, token="jwt-1", lab_report_id="VL-3F7K2M9Q", body=sent)
     first, second = answer.receipt.tests
     assert (first.accepted, second.accepted) == (True, False)
     assert second.words == "No analyzer at this clinic offers HDC-3"
