@@ -225,3 +225,53 @@ def _mark(point: Point, x: float, y: float, *, labelled: bool) -> SafeString:
     if not point.href:
         return format_html("<g>{}</g>", inner)
     return format_html('<a href="{}" aria-label="{}">{}</a>', point.href, point.words, inner)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """`usual` and `slow` in seconds; `below`: a second line under the name."""
+
+    name: str
+    below: str
+    usual: int
+    slow: int
+    words: str
+    label: str
+
+
+def spans(bars: Sequence[Bar]) -> SafeString:
+    """How long each takes: filled to the usual time, a line to the slow one."""
+    if not bars:
+        return SafeString("")
+    longest = max(max(bar.slow for bar in bars), 1)
+    room, step = WIDTH - 130, 46
+    return format_html(
+        '<svg class="plot spans" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>',
+        WIDTH,
+        step * len(bars),
+        "; ".join(bar.words for bar in bars),
+        format_html_join(
+            "",
+            '<text class="name" x="0" y="{}">{}</text><text x="0" y="{}">{}</text>'
+            '<rect class="fill" x="0" y="{}" width="{}" height="8" rx="1"/>'
+            '<path class="tail" d="M{} {}H{}m0 -4v8"/>'
+            '<text class="v aside" x="{}" y="{}">{}</text>',
+            (
+                (
+                    index * step + 12,
+                    bar.name[:40],
+                    index * step + 24,
+                    bar.below[:70] + ("…" if len(bar.below) > 70 else ""),
+                    index * step + 29,
+                    round(bar.usual / longest * room, 1),
+                    round(bar.usual / longest * room, 1),
+                    index * step + 33,
+                    round(bar.slow / longest * room, 1),
+                    round(bar.slow / longest * room, 1) + 8,
+                    index * step + 37,
+                    bar.label,
+                )
+                for index, bar in enumerate(bars)
+            ),
+        ),
+    )

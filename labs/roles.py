@@ -21,6 +21,8 @@ RIGHTS: dict[str, frozenset[Role]] = {
     "match": LABORATORY,
     # Give a report to its owner, also one that says “not reviewed” on every page.
     "report": EVERYBODY,
+    # Say that a request is on the owner's bill: the desk writes the bills.
+    "charge": EVERYBODY,
     "review": frozenset({Role.VET}),
     "administer": frozenset({Role.ADMIN}),
 }

@@ -124,6 +124,7 @@ class Migration(migrations.Migration):
                 ('cancelled_at', models.DateTimeField(blank=True, null=True)),
                 ('cancelled_reason', models.CharField(blank=True, max_length=200)),
                 ('reviewed_at', models.DateTimeField(blank=True, null=True)),
+                ('charged_at', models.DateTimeField(blank=True, null=True)),
                 ('version', models.PositiveIntegerField(default=1)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('clinic', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='labs.clinic')),
@@ -694,6 +695,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='labrequest',
             index=models.Index(condition=models.Q(('sent_for__isnull', False)), fields=['sent_for'], name='request_sent_for'),
+        ),
+        migrations.AddIndex(
+            model_name='labrequest',
+            index=models.Index(condition=models.Q(('charged_at', None), ('reviewed_at__isnull', False)), fields=['clinic', 'reviewed_at'], name='request_uncharged'),
         ),
         migrations.AddIndex(
             model_name='labrequest',

@@ -74,6 +74,8 @@ class LabRequest(models.Model):
     cancelled_at = models.DateTimeField(null=True, blank=True)
     cancelled_reason = models.CharField(max_length=200, blank=True)
     reviewed_at = models.DateTimeField(null=True, blank=True)
+    # When a person said that it is on the owner's bill; the events say who.
+    charged_at = models.DateTimeField(null=True, blank=True)
     # Grows with each change that a person should see: pages poll with it and get 204 while it
     # stands.
     version = models.PositiveIntegerField(default=1)
@@ -95,6 +97,11 @@ class LabRequest(models.Model):
                 fields=["first"], condition=models.Q(first__isnull=False), name="request_group"
             ),
             filled("request", "sent_for"),
+            models.Index(
+                fields=["clinic", "reviewed_at"],
+                condition=models.Q(reviewed_at__isnull=False, charged_at=None),
+                name="request_uncharged",
+            ),
             # "Has anything changed?", asked by every open worklist every few seconds.
             models.Index(fields=["clinic", "-updated_at"], name="request_changes"),
         )

@@ -58,6 +58,8 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
                 "address": rows["request"].patient.owner.email,
                 "confirmed": "1",
             }
+        case "charge":
+            return {"request": rows["signed"].lab_report_id}
         case "sign":
             return {"version": rows["request"].version}
         case "choose":

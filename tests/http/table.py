@@ -155,6 +155,9 @@ labs:owner_report                GET  signed     staff     200
 labs:owner_report_pdf            POST request    late      200!
 labs:send_report                 POST request    late      302!
 labs:told_owner                  POST request    late      302
+labs:reconciliation              GET  -          staff*    200
+labs:charge                      POST -          staff*    302!
+labs:charges_export              GET  -          staff*    200!
 labs:logo                        GET  -          staff*    404
 labs:printed                     POST request    staff     204!
 labs:codes                       GET  -          admins*   200

@@ -79,6 +79,7 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "worklist, one section": reverse("labs:worklist") + "?show=review",
         "worklist, filtered": reverse("labs:worklist")
         + "?species=dog&doctor=x&analyzer=Element+HT5&on=2026-01-01&mine=1",
+        "reconciliation": reverse("labs:reconciliation"),
         "navigation": reverse("labs:nav"),
         "patients": reverse("labs:patients"),
         "patients, searched": reverse("labs:patients") + "?q=rex+example",
