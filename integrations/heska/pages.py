@@ -25,6 +25,7 @@ from labs import vendors
 from labs.errors import LabError
 from labs.models import Clinic
 from labs.services.clinics import set_opening_hours
+from labs.services.events import record
 from labs.views.access import StaffRequest, load, right_required, staff_required
 from labs.views.attachments import safe
 
@@ -189,6 +190,7 @@ def revoke_client(request: StaffRequest, client_id: str) -> HttpResponse:
 @administrators
 def missing_csv(request: StaffRequest) -> HttpResponse:
     body = missing.as_csv(missing.never_came(request.clinic))
+    record("request.missing_exported", clinic=request.clinic, acting_user=request.user)
     response = HttpResponse(body, content_type="text/csv; charset=utf-8")
     name = f"never-came-{request.clinic.public_id}-{timezone.localdate()}.csv"
     return safe(response, name, inline=False)

@@ -17,6 +17,7 @@ from labs.models import Message, MessageState
 from labs.queries import messages as queries
 from labs.queries.paging import page_number
 from labs.services import replaying, rereading
+from labs.services.events import record
 from labs.views.access import StaffRequest, load, right_required, staff_required
 from labs.views.attachments import safe
 
@@ -50,6 +51,7 @@ def index(request: StaffRequest) -> HttpResponse:
 @staff_required
 def page(request: StaffRequest, receipt_id: str) -> HttpResponse:
     message = _message(request, receipt_id)
+    record("message.viewed", clinic=message.clinic, acting_user=request.user, message=message)
     text, cut = queries.shown_text(message.raw)
     reply, _ = queries.shown_text(message.reply or b"")
     # The end of an address of ours is the request's key, and whoever has it may post there.
@@ -136,6 +138,7 @@ def reread(request: StaffRequest, receipt_id: str) -> HttpResponse:
 def body(request: StaffRequest, receipt_id: str) -> HttpResponse:
     """The bytes as they came."""
     message = _message(request, receipt_id)
+    record("message.exported", clinic=message.clinic, acting_user=request.user, message=message)
     response = HttpResponse(bytes(message.raw), content_type="application/octet-stream")
     return safe(response, f"{message.receipt_id}.json", inline=False)
 

@@ -135,6 +135,12 @@ def match_form(
     world: World, place: Place, orphan: str = "orphan", chosen: Any = None
 ) -> dict[str, Any]:
     """The first candidate's form as the page has it, or that of the animal that was looked up."""
+    if (asked := (orphan, chosen and chosen.pk)) not in place.forms:
+        place.forms[asked] = _match_form(world, place, orphan, chosen)
+    return place.forms[asked]
+
+
+def _match_form(world: World, place: Place, orphan: str, chosen: Any) -> dict[str, Any]:
     vet = Client()
     vet.force_login(place.clinic.membership_set.get(user__username=f"vet-{place.word}").user)
     query = {"candidate": chosen.uuid} if chosen else {}

@@ -167,7 +167,7 @@ labs:audit                       GET  -          admins*   200
 labs:audit_export                GET  -          admins*   200!
 labs:messages                    GET  -          admins*   200
 labs:message                     GET  message    admins    200
-labs:message_body                GET  message    admins    200
+labs:message_body                GET  message    admins    200!
 labs:replay                      POST bad        admins    302!
 labs:replay_all                  POST -          admins*   302!
 labs:reread                      POST message    admins    302
@@ -180,7 +180,7 @@ heska_pages:hours                POST clinic     admins    302!
 heska_pages:make_client          POST clinic     admins    200!
 heska_pages:revoke               GET  client     ownadmins 200
 heska_pages:revoke               POST client     ownadmins 302!
-heska_pages:missing              GET  clinic     admins    200
+heska_pages:missing              GET  clinic     admins    200!
 heska:token                      POST -          clients   200
 heska:result                     POST key        results   202!
 heska:unmatched                  POST clinic     orphans   201!

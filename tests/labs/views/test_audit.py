@@ -127,3 +127,21 @@ def test_signing_in_and_out_is_on_record(clinic: Clinic, reader: Client, client:
     ]
     assert "hunter2" not in str(list(events.values()))
     assert shown(reader, person="dana").count("<tr") == 3
+
+
+def test_reading_a_message_and_each_export_is_on_record(
+    clinic: Clinic, ada: User, reader: Client
+) -> None:
+    """Where the body of a message can be read, and what leaves in a file."""
+    message = factories.make_message(clinic)
+    reader.get(reverse("labs:message", args=[message.receipt_id]))
+    reader.get(reverse("labs:message_body", args=[message.receipt_id]))
+    reader.get(reverse("heska_pages:missing", args=[clinic.public_id]))
+    events = LabEvent.objects.filter(actor=ada).order_by("pk")
+    assert [(event.verb, event.message) for event in events] == [
+        ("message.viewed", message),
+        ("message.exported", message),
+        ("request.missing_exported", None),
+    ]
+    page = shown(reader, person="ada")
+    assert "downloaded a message" in page and "results that never came" in page
