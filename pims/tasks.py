@@ -3,7 +3,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from integrations.heska import connections
-from labs.services import digest, journal, retention, sweeping, turnaround, watch
+from labs.services import automatic, digest, journal, retention, sweeping, turnaround, watch
 
 
 @shared_task
@@ -19,6 +19,13 @@ def sweep() -> None:
         sweeping.sweep()
     finally:
         journal.sweep()  # what came in does not wait for what goes out
+
+
+@shared_task
+def match_automatically() -> None:
+    """What rule A allows, at the clinics that have it on. A task of its own: neither what comes in
+    nor what goes out waits for it."""
+    automatic.sweep()
 
 
 @shared_task

@@ -15,7 +15,8 @@ from labs import logo
 from labs.admin.entering import enter
 from labs.admin.scope import ClinicForm, ClinicScopedAdmin
 from labs.errors import InvalidInput
-from labs.models import Analyzer, Clinic, ClinicLogo
+from labs.models import Analyzer, Automatic, Clinic, ClinicLogo
+from labs.services import automatic_switch
 
 
 class ClinicEditForm(ClinicForm):
@@ -27,6 +28,15 @@ class ClinicEditForm(ClinicForm):
         required=False, help_text="PNG or JPEG; at the head of the report for the owner"
     )
     no_logo = forms.BooleanField(required=False, label="Take the logo away")
+
+    def clean_automatic(self) -> str:
+        to = str(self.cleaned_data.get("automatic") or Automatic.OFF)
+        if to != self.initial.get("automatic", Automatic.OFF):
+            try:
+                automatic_switch.require_proven(self.instance, to)
+            except InvalidInput as problem:
+                raise forms.ValidationError(problem.message) from problem
+        return to
 
     def clean_logo(self) -> bytes | None:
         """The picture as it will be kept."""
@@ -89,7 +99,12 @@ class ClinicAdmin(ClinicScopedAdmin):
         return ("public_id",) if obj else ()
 
     def save_model(self, request: Any, obj: Any, form: Any, change: bool) -> None:
+        # Automatic matching is switched by its own service, which asks for the proof once more.
+        to = obj.automatic
+        obj.automatic = form.initial.get("automatic", Automatic.OFF) if change else Automatic.OFF
         super().save_model(request, obj, form, change)
+        if to != obj.automatic:
+            automatic_switch.switch(acting_user=request.user, clinic=obj, to=to)
         if content := form.cleaned_data.get("logo"):
             ClinicLogo.objects.update_or_create(clinic=obj, defaults={"content": content})
         elif form.cleaned_data.get("no_logo"):

@@ -43,6 +43,7 @@ class Case:
     merged: frozenset[int] = frozenset()
     several_animals: bool = False
     other_location: bool = False
+    open_requests: int = 0
 
     @property
     def first(self) -> Scored | None:
@@ -225,6 +226,11 @@ NEVER = (
         key="several",
         sentence="Never where the message may hold more than one animal.",
         broken=lambda case, first: case.several_animals,
+    ),
+    Clause(
+        key="request",
+        sentence="Never where more than one open request of the animal waits for these tests.",
+        broken=lambda case, first: case.open_requests > 1,
     ),
     Clause(
         key="new",

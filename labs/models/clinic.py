@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import zoneinfo
-from datetime import time
+from datetime import time, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils import timezone
 
 from labs import ids
 from labs.hours import Week
@@ -18,10 +19,11 @@ def validate_timezone(name: str) -> None:
 
 
 class Automatic(models.TextChoices):
-    """Whether rule A is tried on unmatched results. It attaches nothing by itself."""
+    """Whether rule A is tried on unmatched results. Switched by labs.services.automatic_switch."""
 
     OFF = "off", "Off"
     SHADOW = "shadow", "In shadow: only noted beside what people did"
+    ON = "on", "On: attaches by itself what the rule allows"
 
 
 class Clinic(models.Model):
@@ -64,6 +66,14 @@ class Clinic(models.Model):
     automatic = models.CharField(
         "automatic matching", max_length=6, choices=Automatic.choices, default=Automatic.OFF
     )
+    # Since when it stands so: from then on shadow counts, and only what came since is attached.
+    automatic_since = models.DateTimeField(null=True, editable=False)
+    automatic_stopped = models.CharField(
+        max_length=300, blank=True, editable=False, help_text="Why it switched itself off"
+    )
+    # The way of scoring that was last seen here, and when it took another one's place.
+    automatic_model = models.CharField(max_length=100, blank=True, editable=False)
+    automatic_model_changed = models.DateTimeField(null=True, editable=False)
     digest_on = models.DateField(null=True, editable=False, help_text="The day of the last one")
 
     objects = ClinicsQuerySet.as_manager()
@@ -73,6 +83,12 @@ class Clinic(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def stopped_lately(self) -> bool:
+        """Whether automatic matching has switched itself off within the last week."""
+        since = self.automatic_since
+        return bool(self.automatic_stopped and since and timezone.now() - since < timedelta(days=7))
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:

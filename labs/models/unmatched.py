@@ -74,6 +74,8 @@ class UnmatchedResult(models.Model):
     )
     state_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # The version on which rule A was tried: of each it says its word once.
+    rule_tried = models.PositiveIntegerField(default=0, editable=False)
     # Two people at once: the second one's version no longer stands, and is told so.
     version = models.PositiveIntegerField(default=1)
 
@@ -105,8 +107,9 @@ class UnmatchedResult(models.Model):
 
 
 class MatchDecision(models.Model):
-    """What a person decided about an orphan. Append-only but for `active`, which the taking back of
-    a match clears."""
+    """What was decided about an orphan. Append-only but for `active`, which the taking back of a
+    match clears. What rule A did by itself says so for ever in `method`; that a person has looked
+    at it is a decision of its own."""
 
     class Action(models.TextChoices):
         MATCH = "match", "Matched"
@@ -115,12 +118,18 @@ class MatchDecision(models.Model):
         DISMISS = "dismiss", "Dismissed"
         REOPEN = "reopen", "Opened again"
         SPLIT = "split", "Split"
+        CONFIRM = "confirm", "Automatic match looked at"
+
+    class Method(models.TextChoices):
+        PERSON = "person", "A person or a command"
+        AUTO = "auto", "Automatic: rule A"
 
     unmatched = models.ForeignKey(
         UnmatchedResult, on_delete=models.PROTECT, related_name="decisions"
     )
     action = models.CharField(max_length=8, choices=Action.choices)
     active = models.BooleanField(default=False, help_text="The match that stands now")
+    method = models.CharField(max_length=6, choices=Method.choices, default=Method.PERSON)
     patient = models.ForeignKey("labs.Patient", on_delete=models.PROTECT, null=True)
     request = models.ForeignKey("labs.LabRequest", on_delete=models.PROTECT, null=True)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True)

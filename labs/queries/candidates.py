@@ -170,6 +170,20 @@ def rank(
     return Ranked(found=separated(found[:SHOWN]), ranking=ranking, nobody=ranking.nobody)
 
 
+def beside(others: Iterable[Candidate]) -> list[dict[str, Any]]:
+    """What a decision keeps of those that stood beside the chosen one."""
+    return [
+        {
+            "patient": str(other.patient.uuid),
+            "points": other.comparison.points,
+            "probability": round(other.probability, 6),
+            "grade": other.grade,
+            "separates": other.separates,
+        }
+        for other in others
+    ]
+
+
 def speaks_for(ranking: Ranking, each: Scored) -> bool:
     """Whether anything that was typed speaks for it, and not only a visit or its species; where
     nothing was typed that names an animal, its visit and no contradiction."""

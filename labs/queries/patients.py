@@ -58,7 +58,8 @@ class RequestLine:
     request: LabRequest
     chip: Chip
     summary: Summary | None
-    orphans: list[UnmatchedResult]  # what a person put on it
+    orphans: list[UnmatchedResult]  # what was put on it
+    automatic: bool = False  # one of those by the rule, and not by a person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +106,13 @@ def patient_page(patient: Patient, number: int, *, only_reviewed: bool = False) 
         found = {pk: summary for pk, summary in found.items() if not summary.to_review}
     known = turnarounds(patient.clinic_id)
     put: dict[int, list[UnmatchedResult]] = defaultdict(list)
+    by_rule: set[int | None] = set()
     for decision in MatchDecision.objects.filter(request__in=page.rows, active=True).select_related(
         "unmatched"
     ):
         put[decision.request_id or 0].append(decision.unmatched)
+        if decision.method == MatchDecision.Method.AUTO:
+            by_rule.add(decision.request_id)
     return PatientPage(
         patient=patient,
         requests=Page(
@@ -118,6 +122,7 @@ def patient_page(patient: Patient, number: int, *, only_reviewed: bool = False) 
                     chip=state_chip(request, now, known),
                     summary=found.get(request.pk),
                     orphans=put[request.pk],
+                    automatic=request.pk in by_rule,
                 )
                 for request in page.rows
             ],

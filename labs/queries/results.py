@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef
 from django.utils.safestring import SafeString
 
 from labs import charts, interference
@@ -14,6 +15,7 @@ from labs.models import (
     Flag,
     LabRequest,
     LabResult,
+    MatchDecision,
     Observation,
     ResultStatus,
     Review,
@@ -188,6 +190,13 @@ def results_of(request: LabRequest, *, only_reviewed: bool = False) -> Results:
     for version in (
         LabResult.objects.filter(run__request=request)
         .select_related("run__requested_test", "run__unmatched", "message")
+        .annotate(
+            by_rule=Exists(
+                MatchDecision.objects.filter(
+                    unmatched=OuterRef("run__unmatched"), active=True, method="auto"
+                )
+            )
+        )
         .defer("message__raw", "message__reply")
         .order_by("pk")
     ):

@@ -31,25 +31,29 @@ class Shadow:
 def judged(unmatched: UnmatchedResult) -> dict[str, Any]:
     """For the evidence of a person's match, before it is made; empty where the clinic has it off.
     `patient`: to whom rule A would have attached it by itself, or None."""
-    if unmatched.clinic.automatic != Automatic.SHADOW:
+    if unmatched.clinic.automatic == Automatic.OFF:
         return {}
     runs = orphans.runs_of(unmatched)
     ranked = candidates.rank(unmatched, runs=runs)
     alone, against = automatic.would_be(unmatched, runs, ranked)
     first = str(ranked.found[0].patient.uuid) if alone and ranked.found else None
-    return {"shadow": {"patient": first, "against": list(against)}}
+    return {"shadow": {"patient": first, "against": list(against), "model": automatic.MODEL}}
 
 
 def shadow(clinic: Clinic) -> Shadow | None:
-    """One statement; None where it is off."""
-    if clinic.automatic != Automatic.SHADOW:
+    """One statement; None where it is off. Counted since it was last switched, and only what was
+    noted with the way of scoring that stands now: another one has proven nothing."""
+    if clinic.automatic == Automatic.OFF:
         return None
     agree = differ = silent = 0
     rows = MatchDecision.objects.filter(
         unmatched__clinic=clinic,
         action=MatchDecision.Action.MATCH,
-        evidence__has_key="shadow",
+        method=MatchDecision.Method.PERSON,
+        evidence__shadow__model=automatic.MODEL,
     )
+    if clinic.automatic_since is not None:
+        rows = rows.filter(at__gte=clinic.automatic_since)
     for active, patient, said in rows.values_list("active", "patient__uuid", "evidence__shadow"):
         if said["patient"] is None:
             silent += 1

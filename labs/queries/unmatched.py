@@ -21,6 +21,7 @@ from labs.models import (
     UnmatchedResult,
     UnmatchedState,
 )
+from labs.queries.automatic import to_look_at
 from labs.queries.nav import AMBER, RED, WAITING, age_tone
 from labs.queries.paging import Page, page_of
 
@@ -30,6 +31,7 @@ STATES = {
     "held": "Held",
     "matched": "Matched in the last 48 hours",
     "dismissed": "Dismissed",
+    "automatic": "Matched automatically, to look at",
 }
 AGES = {"": "any age", "2h": "over 2 hours", "24h": "over 24 hours"}
 OLDER_THAN = {"2h": AMBER, "24h": RED}
@@ -106,6 +108,10 @@ def queue(clinic: Clinic, state: str, number: int, filters: Filters = NO_FILTERS
         "held": Q(state=UnmatchedState.HELD),
         "matched": recent,
         "dismissed": Q(state=UnmatchedState.DISMISSED),
+        # What no person has looked at, however long ago it was.
+        "automatic": Q(
+            state=UnmatchedState.MATCHED, pk__in=to_look_at(clinic.pk).values("unmatched")
+        ),
     }
     fits = states[state] & filters.condition(clinic, now)
     counts = orphans.aggregate(
@@ -113,7 +119,8 @@ def queue(clinic: Clinic, state: str, number: int, filters: Filters = NO_FILTERS
         **{name: Count("pk", filter=condition) for name, condition in states.items()},
     )
     found = counts.pop("found")
-    order = ("created_at", "pk") if state in ("waiting", "held") else ("-created_at", "-pk")
+    oldest_first = state in ("waiting", "held", "automatic")
+    order = ("created_at", "pk") if oldest_first else ("-created_at", "-pk")
     page = page_of(
         orphans.filter(fits)
         .select_related("held_by", "suggested_request__patient", "emergency")

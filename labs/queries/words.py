@@ -346,6 +346,11 @@ EVENT_WORDS = {
     "unmatched.hold": "held the result",
     "unmatched.dismiss": "dismissed the result",
     "unmatched.reopen": "opened the result again",
+    "unmatched.confirm": "looked at the automatic match: it is right",
+    "automatic.off": "switched automatic matching off",
+    "automatic.shadow": "had automatic matching tried in shadow",
+    "automatic.on": "switched automatic matching on",
+    "automatic.stopped": "disagreed with the rule: automatic matching went off",
     "unmatched.split": "split the result between two animals",
     "request.moved": "moved the request to another animal",
     "result.viewed": "looked at the results",
@@ -376,6 +381,7 @@ EVENT_WORDS = {
 }
 LINKED = {Link.ADD_ON: "added to", Link.RERUN: "run again after"}
 SOURCES = {
+    "automatic": "Automatic matching",
     "sign-in": "Somebody at the sign-in page",
     "system": "The system",
     "command": "An operator",

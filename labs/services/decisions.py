@@ -9,6 +9,7 @@ from django.db.models import F
 
 from labs.errors import InvalidInput, Stale
 from labs.models import LabRequest, MatchDecision, Patient, UnmatchedResult, UnmatchedState
+from labs.services import automatic_switch
 from labs.services.events import record
 
 if TYPE_CHECKING:
@@ -51,8 +52,11 @@ def decide(
     request: LabRequest | None = None,
     evidence: dict[str, Any] | None = None,
     source: str = "command",
+    method: MatchDecision.Method = MatchDecision.Method.PERSON,
 ) -> None:
-    """Write it down, in the caller's transaction."""
+    """Write it down, in the caller's transaction. Where it speaks against what rule A did or would
+    have done, automatic matching goes off for that clinic."""
+    automatic_switch.judge(unmatched, action, patient, evidence or {}, acting_user=actor)
     MatchDecision.objects.create(
         unmatched=unmatched,
         action=action,
@@ -60,6 +64,7 @@ def decide(
         patient=patient,
         request=request,
         actor=actor,
+        method=method,
         reason=reason[:200],
         evidence=evidence or {},
     )

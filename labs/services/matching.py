@@ -44,11 +44,12 @@ def match(
     evidence: dict[str, Any] | None = None,
     retrospective_tests: bool = False,
     source: str = "command",
+    method: MatchDecision.Method = MatchDecision.Method.PERSON,
 ) -> LabRequest:
     """Put an orphan on a patient's record: onto an open request of that patient, or onto a
     retrospective one made in the same step. Its runs then wait for review like any others.
     `retrospective_tests`: a retrospective `request` gets the tests that it does not have yet.
-    `source`: who acts where no person does.
+    `source`: who acts where no person does; `method`: whether rule A decided it.
 
     Raises Stale, NotAllowed, InvalidInput where patient or request are of another clinic or animal,
     or the orphan is already matched.
@@ -99,6 +100,7 @@ def match(
             request=request,
             evidence=evidence or {},
             source=source,
+            method=method,
         )
         states.refresh(request)
     return request

@@ -21,6 +21,7 @@ from labs.queries.candidates import Candidate, candidates_for, rank, separated
 from labs.queries.refused import refused
 from labs.queries.witnesses import witnesses
 from labs.queries.words import duration
+from labs.services.automatic import TAKEN_BACK
 
 CARDS = 3
 DISMISSALS = ("Quality control run", "Test run", "Duplicate", "Not ours", "Unusable")
@@ -108,6 +109,8 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "critical": critical,
         "decisions": decisions,
         "active": active,
+        "to_look_at": _to_look_at(active, decisions),
+        "taken_back": TAKEN_BACK,
         "place": orphans.place_of(unmatched),
         "may_match": roles.may(request.user, unmatched.clinic, "match"),
         "waited": duration(waited),
@@ -122,6 +125,14 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "undo_seconds": undo_seconds(unmatched, request.user, active) if active else 0,
         "moves_to": found[0] if not waits and found and chosen == found[0].patient.uuid else None,
     }
+
+
+def _to_look_at(active: MatchDecision | None, decisions: list[MatchDecision]) -> bool:
+    """Whether an automatic match stands that no person has looked at."""
+    if active is None or active.method != MatchDecision.Method.AUTO:
+        return False
+    looked = MatchDecision.Action.CONFIRM
+    return not any(each.action == looked and each.pk > active.pk for each in decisions)
 
 
 def undo_seconds(unmatched: UnmatchedResult, user: Any, active: MatchDecision | None = None) -> int:
@@ -197,7 +208,7 @@ def search(unmatched: UnmatchedResult, text: str) -> QuerySet[Patient] | list[Pa
 def urls(unmatched: UnmatchedResult, door: Door) -> dict[str, str]:
     names = (
         *("match", "match_search", "hold", "dismiss", "reopen", "unmatch"),
-        *("match_move", "match_split", "match_new", "match_changed"),
+        *("match_move", "match_split", "match_new", "match_changed", "match_confirm"),
     )
     return {f"{name}_url": door.url(name, unmatched) for name in names} | {
         "queue_url": reverse(door.queue)

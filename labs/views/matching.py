@@ -15,8 +15,8 @@ from labs.errors import InvalidInput, Stale
 from labs.matching.reading import plain
 from labs.models import LabRequest, UnmatchedResult
 from labs.queries import orphans, shadow
-from labs.queries.candidates import Candidate, candidates_for
-from labs.services import matching
+from labs.queries.candidates import Candidate, beside, candidates_for
+from labs.services import automatic, matching
 from labs.views import ways_out
 from labs.views.access import laboratory_required
 from labs.views.match_act import act, load_orphan
@@ -53,6 +53,7 @@ def patterns(door: Door = STAFF, wrap: Callable[..., Any] | None = None) -> list
         "match_split": ("split/", ways_out.split),
         "match_new": ("new/", ways_out.new_patient),
         "match_changed": ("changed/", ways_out.changed),
+        "match_confirm": ("confirm/", confirm),
     }
     return [
         path(f"<uuid:uuid>/{tail}", wrap(view), {"door": door}, name=prefix + name)
@@ -137,6 +138,16 @@ def unmatch(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpRespons
 
 
 @require_POST
+def confirm(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
+    """A person has looked at what rule A attached, and it is right."""
+
+    def look(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> None:
+        automatic.confirm(acting_user=user, unmatched=unmatched, expected_version=version)
+
+    return act(request, load_orphan(request, uuid, door), door, look)
+
+
+@require_POST
 def move(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
     """From the animal that it was matched to onto the one that was looked up."""
 
@@ -210,14 +221,5 @@ def _evidence(candidate: Candidate, others: list[Candidate], post: Any) -> dict[
         **candidate.evidence,
         "found_by": "search" if post.get("found_by") == "search" else "list",
         "name_typed": candidate.must_type_name,
-        "others": [
-            {
-                "patient": str(other.patient.uuid),
-                "points": other.comparison.points,
-                "probability": round(other.probability, 6),
-                "grade": other.grade,
-                "separates": other.separates,
-            }
-            for other in others
-        ],
+        "others": beside(others),
     }

@@ -11,6 +11,7 @@ from labs.queries import events, shadow
 from labs.queries import unmatched as queries
 from labs.queries.paging import page_number
 from labs.queries.witnesses import Witness, witnesses
+from labs.services.automatic import TAKEN_BACK
 from labs.views.access import StaffRequest, laboratory_required, load
 from labs.views.polling import unchanged
 
@@ -35,6 +36,7 @@ def index(request: StaffRequest) -> HttpResponse:
         "states": queries.STATES,
         "ages": queries.AGES,
         "version": version,
+        "taken_back": TAKEN_BACK,
     }
     if not request.htmx and "administer" in request.rights:
         context |= {"shadow": shadow.shadow(request.clinic), "rule": shadow.rule()}

@@ -80,6 +80,8 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             return {"version": rows["orphan"].version, "why": "Test run"}
         case "reopen" | "labs_unmatchedresult_reopen":
             return {"version": rows["held"].version}
+        case "match_confirm" | "labs_unmatchedresult_match_confirm":
+            return {"version": rows["matched"].version}
         case "unmatch" | "labs_unmatchedresult_unmatch":
             return {"version": rows["matched"].version, "reason": "Wrong animal"}
         case "credentials":

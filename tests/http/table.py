@@ -147,6 +147,7 @@ labs:match_new                   POST orphan     lab       302!
 labs:unmatched_quality           GET  -          lab*      200
 labs:unmatched_quality           POST -          lab*      302
 labs:match_changed                   GET  orphan     lab       200
+labs:match_confirm                   POST matched    lab       422
 labs:match_split                     POST orphan     lab       422
 labs:move_request                GET  request    late      200
 labs:move_request                POST request    late      302!
@@ -209,6 +210,7 @@ admin:labs_unmatchedresult_match        POST orphan site   403   admin=302!
 admin:labs_unmatchedresult_match_search GET  orphan site   200
 admin:labs_unmatchedresult_match_move         POST matched site  403   admin=302!
 admin:labs_unmatchedresult_match_split        POST orphan site   403   admin=422
+admin:labs_unmatchedresult_match_confirm      POST matched site  403   admin=422
 admin:labs_unmatchedresult_match_new  GET  orphan site   200   entered=403
 admin:labs_unmatchedresult_match_new  POST orphan site   403   admin=302!
 admin:labs_unmatchedresult_match_changed      GET  orphan site   200

@@ -21,6 +21,8 @@
   const typing = (target) => target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
   const keysOn = () => localStorage.getItem("single-keys") !== "off";
   const help = () => { const dialog = $("#keys"); if (dialog) { dialog.querySelector("[data-keys-on]").checked = keysOn(); dialog.showModal(); } };
+  // What the chosen row offers, pressed at once; of a list with a single row that one.
+  const press = (key) => { if (!$("[data-row].sel") && rows().length === 1) choose(rows()[0]); const button = $(`[data-row].sel [data-press="${key}"]`); button?.click(); return Boolean(button); };
   const go = (id) => { const tab = document.getElementById(id); if (tab) tab.click(); };
 
   const actions = {
@@ -29,6 +31,7 @@
     o: () => { const order = $('[data-key="o"]'); if (order) order.click(); else location.assign("/requests/new/"); },
     e: () => $('[data-key="e"]')?.click(), t: () => $('[data-key="t"]')?.click(), f: () => $("[data-filters] select")?.focus(), y: () => $('[data-key="y"]')?.click(),
     r: () => { const sign = $("#sign"); if (sign) { sign.scrollIntoView({ block: "end" }); sign.querySelector("button")?.focus(); } },
+    c: () => press("c"), z: () => press("z"),
     w: () => go("tab-worklist"), u: () => go("tab-unmatched"), p: () => go("tab-patients"),
   };
 

@@ -27,7 +27,8 @@
   const actions = {
     1: () => choose(1), 2: () => choose(2), 3: () => choose(3),
     n: () => focus("#none"), s: () => focus("#find"), h: () => focus("#hold"),
-    u: () => focus("#undo-now") || focus("#reason"),
+    c: () => focus("#looked"),
+    u: () => focus("#undo-it") || focus("#undo-now") || focus("#reason"),
     j: () => follow("j"), k: () => follow("k"),
   };
 

@@ -85,6 +85,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     "changed": {"identity_changed": True},
     "contradicts": {"contradicts_request": True},
     "several": {"several_animals": True},
+    "request": {"open_requests": 2},
     "new": {"made_for_this": frozenset({1})},
     "import": {"import_running": True},
     "model": {"model_changed_today": True},

@@ -10,6 +10,7 @@ from django.test import Client
 from labs.matching.rule import sentences
 from labs.models import Clinic, MatchDecision, Patient, UnmatchedResult
 from labs.queries import shadow
+from labs.queries.automatic import MODEL
 from labs.queries.candidates import candidates_for
 from labs.queries.orphans import runs_of
 from labs.services import matching
@@ -70,7 +71,7 @@ def test_what_it_would_have_done_is_noted_and_nothing_is_attached_by_itself(
     waiting = orphan(clinic, patient_id="P-10482")
     assert waiting.state == "open" and not MatchDecision.objects.exists()
     noted = attach(client, waiting, biscuit).evidence["shadow"]
-    assert noted == {"patient": str(biscuit.uuid), "against": []}
+    assert noted == {"patient": str(biscuit.uuid), "against": [], "model": MODEL}
     assert counts(clinic) == (1, 0, 0)
     # Nothing but a name: left to a person.
     silent = attach(client, orphan(clinic), biscuit).evidence["shadow"]
@@ -79,7 +80,8 @@ def test_what_it_would_have_done_is_noted_and_nothing_is_attached_by_itself(
 
 def decide(clinic: Clinic, said: Patient | None, did: Patient) -> UnmatchedResult:
     waiting = factories.make_unmatched(clinic)
-    noted = {"shadow": {"patient": str(said.uuid) if said else None, "against": []}}
+    patient = str(said.uuid) if said else None
+    noted = {"shadow": {"patient": patient, "against": [], "model": MODEL}}
     matching.match(
         acting_user=None,
         unmatched=waiting,
