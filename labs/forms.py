@@ -70,6 +70,16 @@ class SignInForm(AuthenticationForm):
         return cleaned
 
 
+class ForgottenForm(forms.Form):
+    login = forms.CharField(
+        max_length=254,
+        error_messages={
+            "required": "Type your user name or your e-mail address.",
+            "max_length": "This is too long for a user name or an e-mail address.",
+        },
+    )
+
+
 class FormKey(forms.Form):
     """Tells one form that was shown from all others, so that one that is sent twice acts once."""
 

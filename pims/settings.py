@@ -190,6 +190,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "pims.passwords.PredictablePasswordValidator"},
 ]
+PASSWORD_RESET_TIMEOUT = 60 * 60  # of the link in a mail; labs/services/letters.py
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"

@@ -6,15 +6,16 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
 
 from labs.admin.scope import ClinicForm, ClinicScopedAdmin
 from labs.models import Membership
-from labs.services import staff, staff_changes
+from labs.services import letters, staff, staff_changes
 
 # Django's own pages for logins write past the audit, and know of no clinic.
 for model in (User, Group):
@@ -24,13 +25,14 @@ RULES = "At least 12 characters. Four or five unrelated words are good; nothing 
 LOGIN_FIELDS = ("first_name", "last_name", "email", "is_active", "password")
 
 
-def password_field(*, required: bool) -> forms.CharField:
+def password_field(*, new: bool) -> forms.CharField:
+    empty = "to send an invitation to the e-mail address" if new else "to keep the present one"
     return forms.CharField(
-        label="Password" if required else "New password",
-        required=required,
+        label="Password" if new else "New password",
+        required=False,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=f"{RULES} Leave empty to keep the present one." if not required else RULES,
+        help_text=f"{RULES} Leave empty {empty}.",
     )
 
 
@@ -39,7 +41,7 @@ class AddStaffForm(ClinicForm):
     first_name = forms.CharField(max_length=150, required=False)
     last_name = forms.CharField(max_length=150, required=False)
     email = forms.EmailField(label="E-mail", required=False)
-    password = password_field(required=True)
+    password = password_field(new=True)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -57,8 +59,13 @@ class AddStaffForm(ClinicForm):
             user.clean_fields(exclude=["password"])
         except ValidationError as error:
             self.add_error("username", error.messages)
+        password = cleaned.get("password", "")
+        if not password and not user.email and "email" not in self.errors:
+            words = "The invitation goes there. Give an address, or set a password below."
+            self.add_error("email", words)
         try:
-            validate_password(cleaned.get("password", ""), user)
+            if password:
+                validate_password(password, user)
         except ValidationError as error:
             self.add_error("password", error)
         return cleaned
@@ -69,13 +76,27 @@ class ChangeStaffForm(ClinicForm):
     last_name = forms.CharField(max_length=150, required=False)
     email = forms.EmailField(label="E-mail", required=False)
     is_active = forms.BooleanField(label="May sign in", required=False)
-    password = password_field(required=False)
+    password = password_field(new=False)
+    letter = forms.BooleanField(
+        label="Send a mail with which this person sets a password",
+        required=False,
+        help_text="The link works once, for three days. Until then the present password stays.",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in LOGIN_FIELDS[:-1]:
             if name in self.fields:
                 self.fields[name].initial = getattr(self.instance.user, name)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if cleaned.get("letter"):
+            if not cleaned.get("email") or not cleaned.get("is_active"):
+                self.add_error("letter", "A mail needs an address, and a login that may sign in.")
+            if cleaned.get("password"):
+                self.add_error("letter", "Set a password here or send a mail, not both.")
+        return cleaned
 
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
@@ -88,6 +109,7 @@ class OwnLoginForm(ChangeStaffForm):
     """One's own: nobody shuts themselves out."""
 
     is_active = None  # type: ignore[assignment]  # Django: takes the field away
+    letter = None  # type: ignore[assignment]
 
 
 def login_fields(acting_user: User, user: User) -> tuple[str, ...]:
@@ -126,6 +148,8 @@ class MembershipAdmin(ClinicScopedAdmin):
             names = ("username", "first_name", "last_name", "email", "password")
             return ((None, {"fields": ("clinic", "role", "ends_at", *names)}),)
         shown = login_fields(request.user, obj.user)
+        if "is_active" in shown:
+            shown = (*shown, "letter")
         words = "" if shown else "The operator changes this login: it opens more than your clinics."
         return (
             (None, {"fields": ("clinic", "user", "role", "ends_at")}),
@@ -153,11 +177,15 @@ class MembershipAdmin(ClinicScopedAdmin):
                 first_name=data["first_name"],
                 last_name=data["last_name"],
                 ends_at=obj.ends_at,
+                invited=not data["password"],
                 acting_user=request.user,
             )
-            User.objects.filter(pk=user.pk).update(email=data["email"])
+            user.email = data["email"]
+            user.save(update_fields=["email"])
             obj.pk = Membership.objects.get(user=user, clinic=obj.clinic).pk
             obj.user = user
+            if not data["password"]:
+                self.invite(request, obj)
             return
         if "role" in form.changed_data:
             staff_changes.change_role(acting_user=request.user, place=obj, role=data["role"])
@@ -170,6 +198,24 @@ class MembershipAdmin(ClinicScopedAdmin):
                 **{name: data[name] for name in LOGIN_FIELDS if name != "is_active"},
                 is_active=data.get("is_active", True),
             )
+        if data.get("letter"):
+            self.invite(request, obj)
+
+    def invite(self, request: Any, place: Membership) -> None:
+        """By mail, once what was changed is in the database: the link is made of it."""
+        letter = letters.invitation(acting_user=request.user, place=place)
+
+        def post() -> None:
+            if letters.post(letter):
+                messages.success(request, f"A mail is on its way to {place.user.email}.")
+                return
+            messages.error(
+                request,
+                "The mail server did not take the mail. Send it again later from this person's "
+                "page, or set a password there.",
+            )
+
+        transaction.on_commit(post)
 
     def delete_model(self, request: Any, obj: Any) -> None:
         staff_changes.remove(acting_user=request.user, place=obj)

@@ -31,6 +31,16 @@ def failed(username: str, *, slowed: bool = False) -> None:
             save(_everywhere("staff.sign_in_slowed", user, by=None))
 
 
+def asked_for_mail(user: User) -> None:
+    """By whoever typed that name or address; nobody has proven who they are."""
+    save(_everywhere("staff.mail_asked", user, by=None))
+
+
+def password_set(user: User) -> None:
+    """By the link in a mail. All of that person's sessions end with it."""
+    save(_everywhere("staff.password_set", user, by=user))
+
+
 def _everywhere(verb: str, user: User, *, by: User | None) -> list[LabEvent]:
     clinics = [m.clinic for m in Membership.objects.of(user).select_related("clinic")]
     return [

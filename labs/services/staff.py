@@ -25,10 +25,12 @@ def create_staff(
     first_name: str = "",
     last_name: str = "",
     ends_at: datetime | None = None,
+    invited: bool = False,
     acting_user: User | None = None,
 ) -> User:
     """Make a login and its place at the clinic, until `ends_at` if it is given. An
-    administrator may also enter /admin/ (`is_staff`).
+    administrator may also enter /admin/ (`is_staff`). `invited`: without a password, which that
+    person sets by a mail (labs/services/letters.py).
 
     A username that exists is taken over only by who knows its password: then that person works at
     this clinic too, and a repeated call changes nothing. Raises InvalidInput where the name is
@@ -41,7 +43,7 @@ def create_staff(
         raise InvalidInput(f"The username “{username}” is taken. Choose another one.")
     with transaction.atomic():
         if user is None:
-            user = _create_user(username, password, first_name, last_name)
+            user = _create_user(username, password, first_name, last_name, invited=invited)
         place, is_new = Membership.objects.get_or_create(
             user=user, clinic=clinic, defaults={"role": role, "ends_at": ends_at}
         )
@@ -65,15 +67,18 @@ def create_staff(
     return user
 
 
-def _create_user(username: str, password: str, first_name: str, last_name: str) -> User:
+def _create_user(
+    username: str, password: str, first_name: str, last_name: str, *, invited: bool
+) -> User:
     user = User(username=username, first_name=first_name, last_name=last_name)
-    if not password:
+    if not password and not invited:
         raise InvalidInput("No password was given.")
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise InvalidInput(" ".join(error.messages)) from error
-    user.set_password(password)
+    if password:
+        try:
+            validate_password(password, user)
+        except ValidationError as error:
+            raise InvalidInput(" ".join(error.messages)) from error
+    user.set_password(password or None)
     try:
         user.full_clean()
     except ValidationError as error:

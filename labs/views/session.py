@@ -5,14 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpResponse
+from django.contrib import messages
+from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
-from labs.forms import SignInForm
+from labs.address import client_address
+from labs.forms import ForgottenForm, SignInForm
 from labs.models import Clinic
-from labs.services import signing_in
+from labs.services import guessing, letters, signing_in
 from labs.views import devices
 from labs.views.access import ACTIVE_CLINIC, StaffRequest, staff_required
 
@@ -53,6 +57,41 @@ login = require_http_methods(["GET", "POST"])(
     )
 )
 logout = require_POST(SignOut.as_view())
+
+
+@require_http_methods(["GET", "POST"])
+def forgotten(request: HttpRequest) -> HttpResponse:
+    """A mail with which to set a new password. The answer is the same whoever is asked for."""
+    form = ForgottenForm(request.POST if request.method == "POST" else None)
+    page = "registration/forgotten.html"
+    if not form.is_valid():
+        return render(request, page, {"form": form})
+    turn = guessing.letter(form.cleaned_data["login"], address=client_address(request))
+    if turn.wait:
+        form.add_error(None, f"Asked for too often. Wait {turn.wait} s, then ask again.")
+        answer = render(request, page, {"form": form}, status=429)
+        answer["Retry-After"] = str(turn.wait)
+        return answer
+    letters.ask(form.cleaned_data["login"])
+    return render(request, page, {"asked": True})
+
+
+class NewPassword(PasswordResetConfirmView):
+    """Django's: the link's secret goes into the session, and out of the address that is shown."""
+
+    template_name = "registration/new_password.html"
+    token_generator = letters.tokens
+    success_url = reverse_lazy("labs:login")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        with transaction.atomic():
+            response = super().form_valid(form)
+            signing_in.password_set(form.user)
+        messages.success(self.request, "Your password is set. Sign in with it.")
+        return response
+
+
+new_password = require_http_methods(["GET", "POST"])(NewPassword.as_view())
 
 
 @require_http_methods(["GET", "POST"])

@@ -103,6 +103,10 @@ healthz                          GET  -          public    200
 readyz                           GET  -          public    200
 labs:login                       GET  -          guests    200
 labs:login                       POST -          guests    200
+labs:forgotten                   GET  -          public    200
+labs:forgotten                   POST -          public    200
+labs:new_password                GET  link       public    200
+labs:new_password                POST link       public    200
 labs:logout                      POST -          leavers   302
 labs:worklist                    GET  -          staff*    200   desk=302
 labs:nav                         GET  -          staff*    200

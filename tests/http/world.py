@@ -15,6 +15,8 @@ from django.contrib.auth.models import User
 from django.db import connection, models
 from django.test import Client
 from django.utils import timezone
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
 
 from integrations.heska.connections import connect, create_client
 from integrations.heska.models import Connection, InboundClient
@@ -162,6 +164,7 @@ def make_place(name: str, word: str) -> Place:
         "client": (access.client_id,),
         "key": (opened.result_key,),
         "login": (colleague.pk,),
+        "link": (urlsafe_base64_encode(force_bytes(colleague.pk)), "made-up"),
         **{name: (row.pk,) for name, row in admin.items()},
     }
     place.rows["access"] = access  # type: ignore[assignment]
@@ -170,6 +173,7 @@ def make_place(name: str, word: str) -> Place:
 
 CATALOGUE: dict[str, Any] = {"labs_analyte": Analyte, "labs_panel": Panel}
 MISSING: dict[str, tuple[Any, ...]] = {
+    "link": (urlsafe_base64_encode(force_bytes(MISSING_PK)), "made-up"),
     "patient": (NOBODY,),
     "file": (NOBODY,),
     "orphan": (NOBODY,),
