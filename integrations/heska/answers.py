@@ -98,12 +98,13 @@ def _meaning(reply: Reply, *, token_call: bool) -> HeskaError:
             words=words,
             set_up=True,
         )
-    if status in TRANSIENT or status >= 500:
+    # Below 200 it is no answer to an order at all (RFC 9110, 15.2).
+    if status in TRANSIENT or status >= 500 or status < 200:
         return HeskaError(
             "Heska is busy." if status == 429 else f"Heska is not available (error {status}).",
             permanent=False,
             words=words,
-            outcome_unknown=status >= 500 or status == 408,
+            outcome_unknown=status >= 500 or status < 200 or status == 408,
             retry_after=retry_after(reply),
         )
     if reply.is_page:

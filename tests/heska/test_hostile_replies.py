@@ -179,6 +179,11 @@ def test_a_refusal_as_a_duplicate_is_an_acceptance(request_, fake_heska):
     assert (row.state, row.external_id) == ("accepted", "94877")
 
 
+def test_what_is_no_answer_at_all_leaves_it_unknown(request_, fake_heska):
+    fake_heska.on("/labreports", (199, b"", {}))
+    assert sent(request_).state == "unknown"
+
+
 REDIRECTS = {
     "plain": ({"Location": "https://elsewhere.example/"}, b"Moved"),
     "to nowhere": ({"Location": "http://[::bad"}, b"Moved"),
