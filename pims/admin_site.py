@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin import AdminSite
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from labs.services import signing_in
 
 
 class LabAdminSite(AdminSite):
@@ -29,6 +32,14 @@ class LabAdminSite(AdminSite):
     @method_decorator(require_POST)
     def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().logout(request, extra_context)
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Django's page, on record."""
+        with transaction.atomic():
+            response = super().password_change(request, extra_context)
+            if response.status_code == 302:
+                signing_in.password_changed(request.user)
+        return response
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Only by the methods that pages use: Django would answer the others like a GET."""

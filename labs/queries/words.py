@@ -367,6 +367,7 @@ EVENT_WORDS = {
     "staff.sign_in_slowed": "gave so many wrong passwords that they must wait between tries",
     "staff.mail_asked": "asked for a mail to set a new password",
     "staff.password_set": "set a new password by the link in a mail",
+    "staff.password_changed": "changed their own password",
     "staff.invited": "sent a member of staff a mail to set their password",
     "staff.created": "added a member of staff",
     "staff.role": "changed a member of staff's role",

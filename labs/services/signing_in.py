@@ -41,6 +41,11 @@ def password_set(user: User) -> None:
     save(_everywhere("staff.password_set", user, by=user))
 
 
+def password_changed(user: User) -> None:
+    """By who is signed in and knows the old one."""
+    save(_everywhere("staff.password_changed", user, by=user))
+
+
 def _everywhere(verb: str, user: User, *, by: User | None) -> list[LabEvent]:
     clinics = [m.clinic for m in Membership.objects.of(user).select_related("clinic")]
     return [

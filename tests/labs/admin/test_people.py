@@ -178,6 +178,22 @@ def test_taking_a_place_away_keeps_the_login(clinic: Clinic, client: Client) -> 
     assert LabEvent.objects.get(verb="staff.removed").data["user"] == bob.pk
 
 
+def test_changing_ones_own_password_is_on_record_and_ends_other_sessions(alice: User) -> None:
+    alice.set_password("the-old-secret-1")
+    alice.save()
+    here, there = Client(), Client()
+    here.force_login(alice)
+    there.force_login(alice)
+    form = {"old_password": "wrong", "new_password1": NEW, "new_password2": NEW}
+    assert here.post("/admin/password_change/", form).status_code == 200
+    assert not LabEvent.objects.exists()
+    form["old_password"] = "the-old-secret-1"
+    assert here.post("/admin/password_change/", form).status_code == 302
+    assert LabEvent.objects.get().verb == "staff.password_changed"
+    assert here.get("/admin/").status_code == 200
+    assert there.get("/admin/").status_code == 302
+
+
 def test_django_own_pages_of_users_are_not_theirs(client: Client, alice: User) -> None:
     for url in ("/admin/auth/user/", f"/admin/auth/user/{alice.pk}/change/", "/admin/auth/group/"):
         assert client.get(url).status_code == 404

@@ -156,6 +156,15 @@ def test_the_new_password_must_be_a_good_one(dana: User, bad: str) -> None:
     assert dana.check_password(OLD)
 
 
+def test_statements_of_the_pages_that_anybody_may_ask_for(dana: User, client: Client) -> None:
+    made_up = letters._link(dana, "made-up").removeprefix("http://localhost:8000")
+    counts = {"/login/": 0, "/login/forgotten/": 0, made_up: 1}
+    for address, expected in counts.items():
+        with CaptureQueriesContext(connections["default"]) as captured:
+            assert client.get(address).status_code == 200
+        assert len(captured) == expected, address
+
+
 def test_an_empty_form_and_another_method(client: Client) -> None:
     assert "Type your user name" in client.post("/login/forgotten/").content.decode()
     assert client.put("/login/forgotten/").status_code == 405
