@@ -18,6 +18,8 @@ run "ruff check" $python -m ruff check --quiet .
 run "ruff format" $python -m ruff format --quiet --check --diff .
 run "mypy --strict" $python -m mypy --strict labs integrations
 run "import rules" .venv/bin/lint-imports --no-cache
+run "known holes" $python deploy/floors.py requirements.txt
+run "known holes, dev" $python deploy/floors.py requirements-dev.txt
 run "templates" $python -m djlint --quiet --lint templates integrations
 run "migrations" env VAR_DIR="$state" $python -W ignore manage.py makemigrations --check --dry-run
 
