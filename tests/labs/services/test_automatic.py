@@ -137,6 +137,7 @@ def test_where_it_is_not_on_nothing_is_attached(
 
 
 def test_never_what_came_before_it_was_switched_on(clinic: Clinic, biscuit: Patient) -> None:
+    Patient.objects.update(created_at=timezone.now() - timedelta(days=9))
     assert left(
         factories.make_unmatched(clinic, received_at=timezone.now() - timedelta(hours=2), **TYPED)
     )
@@ -550,6 +551,25 @@ def test_a_person_and_the_rule_at_the_same_moment_end_with_one_match() -> None:
         assert (decision.method, decision.patient == olive) == (
             ("person", True) if won else ("auto", False)
         )
+
+
+def test_a_person_who_holds_it_meanwhile_keeps_it(
+    clinic: Clinic, biscuit: Patient, ana: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is held may be matched: only the version says that somebody has been there."""
+    waiting = orphan(clinic)
+    attach = automatic._attach
+
+    def late(mine: UnmatchedResult) -> bool:
+        theirs = UnmatchedResult.objects.get(pk=mine.pk)
+        version = theirs.version
+        matching.hold(acting_user=ana, unmatched=theirs, expected_version=version, reason="Ask")
+        return attach(mine)
+
+    monkeypatch.setattr(automatic, "_attach", late)
+    assert automatic.sweep() == 0
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.held_by) == ("held", ana)
 
 
 def test_one_that_fails_is_left_to_a_person_and_the_others_go_on(
