@@ -147,7 +147,7 @@ def _message(request: StaffRequest, receipt_id: str) -> Message:
     message: Message = load(
         request,
         Message.objects.for_user(request.user).select_related(
-            "request", "unmatched", "submission__request", "parent"
+            "clinic", "request", "unmatched", "submission__request", "parent"
         ),
         receipt_id=receipt_id,
     )
