@@ -41,6 +41,9 @@ def find_chromium() -> str | None:
 
 # Start a whole installation on the database that DATABASE_URL names.
 ON_THE_SERVER = ("tests/blackbox/", "tests/e2e/test_main_job.py")
+# Who gets what at every address, and with which headers: of people and pages, not of a database.
+# Two minutes; `pytest tests/http` runs it on either.
+ON_ONE = ("tests/http/",)
 DATABASE = {"db", "transactional_db", "live_server"}
 
 
@@ -68,6 +71,8 @@ def _only_what_differs(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _differs(item: pytest.Item) -> bool:
+    if item.nodeid.startswith(ON_ONE):
+        return False
     return (
         item.get_closest_marker("django_db") is not None
         or bool(DATABASE & set(getattr(item, "fixturenames", ())))
