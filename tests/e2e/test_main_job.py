@@ -86,7 +86,7 @@ def test_emergency_patient_is_matched_in_the_admin_and_unmatched_again(
 
     page.goto(f"{demo.base}{href}")
     page.get_by_label(re.compile("Take it back")).fill("It was the other dog")
-    page.get_by_role("button", name="Undo the match").click()
+    page.get_by_role("button", name="Take the match back").click()
     page.get_by_text("Whose result is this?").first.wait_for()
     history = page.locator("main").inner_text()
     assert "It was the other dog" in history

@@ -74,6 +74,8 @@ def filled(route: str, request: LabRequest, odd: str | None) -> str:
         "<slug:clinic>": request.clinic.public_id,
         "<uuid:uuid>": str(orphan.uuid if route.startswith("unmatched") else request.patient.uuid),
         "<int:pk>": text or "1",
+        "<uidb64>": text or "MQ",
+        "<token>": text or "none",
     }.items():
         route = route.replace(name, value)
     assert "<" not in route, route
