@@ -22,8 +22,8 @@ class LabAdminSite(AdminSite):
 
     @method_decorator(require_GET)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Signing in is the staff site's, with its lock-out and its second factor. Whoever is
-        signed in already has no right to the page, and is told so."""
+        """Signing in is the staff site's, with its lock-out. Whoever is signed in already has
+        no right to the page, and is told so."""
         if request.user.is_authenticated:
             return redirect("labs:worklist")
         after = request.GET.get("next") or reverse("admin:index")

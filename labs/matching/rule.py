@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rapidfuzz.distance import OSA
+
 from labs.matching import reading
 from labs.matching.evidence import CONFLICT, OnFile, name_key, surname_key
 from labs.matching.hypotheses import TYPED
@@ -20,7 +22,6 @@ CONTROLS = frozenset({"test", "qc", "control", "water", "calibration", "calibrat
 TEXT_CATEGORIES = ("microbiology", "pathology", "cytology", "histology", "culture")
 CONTROLLED = ("drug", "doping", "forensic", "legal", "controlled")
 HERDS = frozenset({"horse", "cattle", "sheep", "goat", "pig", "herd"})
-IDENTITY_KEYS = ("species", "sex", "age", "weight", "deceased")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,8 +276,6 @@ def sentences() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def nearly(one: str, other: str) -> bool:
     """Whether two names in plain text are so near that a person could take one for the other."""
-    from rapidfuzz.distance import OSA
-
     one, other = one.replace(" ", ""), other.replace(" ", "")
     if not one or not other:
         return False

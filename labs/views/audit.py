@@ -47,7 +47,7 @@ def export(request: StaffRequest) -> HttpResponse:
 
 def _sought(request: StaffRequest) -> queries.Sought:
     def text(name: str) -> str:
-        return request.GET.get(name, "").replace("\0", "").strip()[:150]
+        return request.GET.get(name, "").strip()[:150]
 
     kind = text("kind")
     return queries.Sought(

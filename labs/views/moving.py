@@ -74,7 +74,7 @@ def _move(request: StaffRequest, lab_request: LabRequest, patient: Patient) -> s
         request=lab_request,
         patient=patient,
         expected_version=number(version),
-        reason=request.POST.get("reason", "").replace("\0", "").strip(),
+        reason=request.POST.get("reason", "").strip(),
     )
 
 

@@ -25,10 +25,7 @@ def index(request: StaffRequest) -> HttpResponse:
     state = request.GET.get("state", "waiting")
     state = state if state in queries.STATES else "waiting"
     filters = queries.Filters(
-        **{
-            name: request.GET.get(name, "").replace("\0", "")[:150]
-            for name in ("analyzer", "age", "held_by")
-        }
+        **{name: request.GET.get(name, "")[:150] for name in ("analyzer", "age", "held_by")}
     )
     number = page_number(request.GET.get("page"))
     context = {

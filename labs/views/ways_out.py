@@ -139,7 +139,7 @@ def _page(
 
 def _duplicates(unmatched: UnmatchedResult, given: Any) -> list[Duplicate]:
     def text(name: str) -> str:
-        return str(given.get(name) or "").replace("\0", "")
+        return str(given.get(name) or "")
 
     return duplicates(
         unmatched.clinic,
