@@ -136,7 +136,7 @@ def store(
 
 def proven(connection: Connection) -> None:
     """Heska has given a token for the pair that was read with `connection`: the client id is this
-    clinic's, and an address that names it leads to the clinic (`services.clinic_named`)."""
+    clinic's, and an address that names it leads to it (`services.addresses.clinic_named`)."""
     Connection.objects.filter(
         pk=connection.pk, client_id=connection.client_id, proven_at=None
     ).update(proven_at=timezone.now())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from celery import current_app, shared_task
 
-from integrations.heska import services
+from integrations.heska.services import delivery
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ IMPATIENT = {
 
 @shared_task(acks_late=True, reject_on_worker_lost=True)
 def deliver(submission_id: int) -> None:
-    services.deliver(submission_id)
+    delivery.deliver(submission_id)
 
 
 def wake(submission_id: int) -> None:

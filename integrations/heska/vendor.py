@@ -52,12 +52,12 @@ class Heska:
         look_again()
 
     def refile(self, message_id: int) -> None:
-        from integrations.heska.services import replay
+        from integrations.heska.services.filing import replay
 
         replay(message_id)
 
     def read(self, message: Message) -> Report:
-        from integrations.heska.services import read
+        from integrations.heska.services.filing import read
 
         return read(message)
 

@@ -30,9 +30,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from integrations.heska import contacts, services, token_rate
+from integrations.heska import contacts, token_rate
 from integrations.heska.conf import VENDOR
 from integrations.heska.permissions import ApplicationRate, BearerAuthentication, MayPostResults
+from integrations.heska.services import addresses, filing
 from integrations.heska.wire import strict
 from labs.failpoints import failpoint
 from labs.models import Clinic, LabRequest, Message
@@ -185,7 +186,7 @@ class IntakeView(APIView):
         if not new and message.state not in ("received", "quarantined"):
             return _duplicate(message)
         reconsidered = not new and message.state == "quarantined"
-        if reconsidered and not services.reconsider(message):
+        if reconsidered and not filing.reconsider(message):
             return _duplicate(message)
         if not new and not reconsidered and not journal.take_up(message.pk, early=True):
             # Its sender is impatient, and somebody is at it; or it was tried often enough.
@@ -201,7 +202,7 @@ class IntakeView(APIView):
         """`reconsidered`: it lay in quarantine. If it is filed now, "Duplicate" would say that it
         had been before."""
         try:
-            receipts = services.file_stored(message, seconds=services.ARRAY_SECONDS)
+            receipts = filing.file_stored(message, seconds=filing.ARRAY_SECONDS)
         except strict.NotJson as error:
             return problem(
                 400,
@@ -213,7 +214,7 @@ class IntakeView(APIView):
         except Exception:
             # The bytes are committed: whatever happened since, they are ours now.
             log.exception("Filing %s failed", message.receipt_id)
-            receipts = [services.Receipt(receipt_id=message.receipt_id, status="Received")]
+            receipts = [filing.Receipt(receipt_id=message.receipt_id, status="Received")]
         failpoint("answering")
         stored = all(receipt.status == "Stored" for receipt in receipts)
         bodies = [{"ReceiptId": r.receipt_id, "Status": r.status} for r in receipts]
@@ -244,9 +245,9 @@ class UnmatchedView(IntakeView):
         # A clinic's token is asked about its clinic only: whether another one exists is not told
         # apart, not even by the time that it takes.
         if own is None:
-            clinic = services.clinic_named(name, of=None)
+            clinic = addresses.clinic_named(name, of=None)
         else:
-            clinic = services.is_named(own, name)
+            clinic = addresses.is_named(own, name)
         return self.intake(request, clinic, own_path=True)
 
 

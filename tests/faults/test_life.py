@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from integrations.heska import services
+from integrations.heska.services import filing
 from labs import vendors
 from labs.errors import InvalidInput, Stale
 from labs.models import (
@@ -404,8 +404,8 @@ class Life(RuleBasedStateMachine):
         assert self.receipts.setdefault((target, body), message.receipt_id) == message.receipt_id
         if not dies and message.state == "received":
             try:
-                services.file_stored(message)
-            except services.strict.NotJson:
+                filing.file_stored(message)
+            except filing.strict.NotJson:
                 pass  # kept, and answered with 400
         return target, body
 

@@ -13,8 +13,9 @@ import pytest
 from django.test import Client
 
 from integrations.heska import client as heska_client
-from integrations.heska import connections, services
+from integrations.heska import connections
 from integrations.heska.models import Connection
+from integrations.heska.services import delivery
 from labs.models import Clinic, LabRequest, Patient, Role, Submission
 from labs.services.codes import remove_code, set_code
 from tests.factories import make_clinic, make_patient, make_request, make_staff
@@ -52,7 +53,7 @@ class Place:
     def attempt(self) -> None:
         """What a worker does, of what is due."""
         for submission in Submission.objects.order_by("pk"):
-            services.deliver(submission.pk)
+            delivery.deliver(submission.pk)
 
     def page(self, request: LabRequest | None = None) -> str:
         number = (request or self.request).lab_report_id

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from integrations.heska import services
+from integrations.heska.services import delivery
 from integrations.heska.wire import codes
 from integrations.heska.wire.tables import SPECIES_OUT, breeds
 from labs.models import ClinicCode, LabEvent, Patient
@@ -62,7 +62,7 @@ def test_no_breed_of_the_table_is_spoilt_and_every_code_has_a_name():
 
 
 def sent_body(request, fake_heska):
-    services.deliver(request.submission.pk)
+    delivery.deliver(request.submission.pk)
     return json.loads(fake_heska.to("/labreports")[-1].body)
 
 
@@ -95,7 +95,7 @@ def test_a_species_goes_once_it_has_a_code(connected, fake_heska):
     connected(clinic)
     request = make_request(make_patient(clinic))
     Patient.objects.update(species="other")
-    services.deliver(request.submission.pk)
+    delivery.deliver(request.submission.pk)
     assert not fake_heska.calls
     own = set_code(acting_user=None, clinic=clinic, kind="species", word="other", code="FERRET")
     ferret = make_patient(clinic, species="other")

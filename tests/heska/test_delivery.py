@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from integrations.heska import services
 from integrations.heska.models import Connection
+from integrations.heska.services import delivery
 from labs.models import LabEvent, Message, Patient, Submission
 from labs.order import Receipt
 from labs.services import ordering, outbox, submissions, sweeping
@@ -31,7 +31,7 @@ def submission(connected):
 def deliver(submission, *, now=True):
     if now:
         Submission.objects.filter(pk=submission.pk).update(not_before=timezone.now())
-    services.deliver(submission.pk)
+    delivery.deliver(submission.pk)
     submission.refresh_from_db()
     submission.request.refresh_from_db()
     return submission.state
@@ -62,7 +62,7 @@ def test_the_body_is_that_of_example_03(connected, fake_heska):
         priority=Priority.ROUTINE,
     )
     fake_heska.on("/labreports", (200, b"", {}))
-    services.deliver(request.submission.pk)
+    delivery.deliver(request.submission.pk)
     (call,) = fake_heska.to("/labreports")
     sent, wanted = json.loads(call.body), examples.load("03")
     assert sent["LabResultEndPoint"] == f"https://pims.example/api/labresults/{request.result_key}"

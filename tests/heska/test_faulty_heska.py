@@ -16,9 +16,10 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from integrations.heska import client, services
+from integrations.heska import client
 from integrations.heska.connections import connect
 from integrations.heska.models import Connection
+from integrations.heska.services import delivery
 from labs.models import LabRequest, Submission
 from labs.services import outbox
 from tests.factories import make_clinic, make_patient, make_request
@@ -71,7 +72,7 @@ def send(request: LabRequest) -> dict[str, Any]:
     """One attempt now, whenever it would be due; what `show_request` says afterwards."""
     Submission.objects.filter(request=request).update(not_before=timezone.now())
     Connection.objects.filter(clinic=request.clinic).update(token_not_before=None)
-    services.deliver(request.submission.pk)
+    delivery.deliver(request.submission.pk)
     return shown(request)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from integrations.heska import services
 from integrations.heska.connections import connect
+from integrations.heska.services import delivery
 from labs import vendors
 from labs.models import LabRequest, LabResult, Message, TestRun, UnmatchedResult
 from tests.factories import make_clinic, make_patient, make_request
@@ -60,7 +60,7 @@ def order(simulator: Simulator) -> Order:
                 pims_client_secret=access.client_secret,
             )
         request = make_request(make_patient(clinic), panels=panels)
-        services.deliver(request.submission.pk)
+        delivery.deliver(request.submission.pk)
         return request
 
     return place

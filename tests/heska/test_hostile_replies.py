@@ -13,8 +13,9 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from integrations.heska import answers, client, services
+from integrations.heska import answers, client
 from integrations.heska.answers import Reply
+from integrations.heska.services import delivery
 from integrations.heska.wire import outbound
 from labs.models import LabRequest, Message, RequestedTest, Submission
 from labs.services import outbox
@@ -41,7 +42,7 @@ def request_(connected: Any) -> LabRequest:
 
 
 def sent(request: LabRequest) -> Submission:
-    services.deliver(request.submission.pk)
+    delivery.deliver(request.submission.pk)
     return Submission.objects.get(request=request)
 
 
@@ -271,7 +272,7 @@ def test_any_reply_ends_in_a_state_and_a_sentence(request_, monkeypatch, body, s
         return Reply(status=status, headers={"content-type": "application/json"}, body=body)
 
     monkeypatch.setattr(client, "_post", post)
-    monkeypatch.setattr(client, "get_token", lambda *_, **__: ("jwt", services.tokens.EARLY * 60))
+    monkeypatch.setattr(client, "get_token", lambda *_, **__: ("jwt", delivery.tokens.EARLY * 60))
     with transaction.atomic():  # every example begins with the same order
         row = sent(request_)
         refused = list(RequestedTest.objects.values_list("state", "refusal"))

@@ -12,9 +12,9 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
-from integrations.heska import services
 from integrations.heska.connections import connect, create_client
 from integrations.heska.models import InboundClient
+from integrations.heska.services import filing
 from labs.models import LabResult, Message, TestRun, UnmatchedResult
 from labs.services import journal, replaying, results
 from tests.factories import make_clinic, make_owner, make_patient, make_request
@@ -195,7 +195,7 @@ def test_a_wrapper_whose_parts_are_all_filed(heska, lab_request, wrapper):
 def test_an_array_that_takes_too_long_is_stored_and_filed_later(heska, lab_request, monkeypatch):
     """A thousand parts took 14 s, and their sender, answered 503 after 4.5, was told to send again
     what had been stored."""
-    monkeypatch.setattr(services, "ARRAY_SECONDS", 0)
+    monkeypatch.setattr(filing, "ARRAY_SECONDS", 0)
     parts = [examples.load("06"), examples.load("07")]
     answer = heska.post(result_url(lab_request), parts)
     assert answer.status_code == 202
@@ -567,7 +567,7 @@ def test_the_bytes_are_committed_before_anything_is_read(heska, lab_request, mon
         seen.append((connection.in_atomic_block, Message.objects.filter(pk=message.pk).exists()))
         raise SystemError("the process dies here")
 
-    monkeypatch.setattr(services, "file_stored", look)
+    monkeypatch.setattr(filing, "file_stored", look)
     answer = heska.post(result_url(lab_request), b"not even json")
     assert seen == [(False, True)]
     assert answer.status_code == 202
@@ -618,7 +618,7 @@ def test_a_message_that_can_never_be_filed_does_not_block_the_queue(
             assert journal.sweep() == 0
         assert not Message.objects.exclude(state="received").filter(direction="in").exists()
         # What fails before a part is even reached waits too, and ends.
-        patch.setattr(services, "file_stored", broken)
+        patch.setattr(filing, "file_stored", broken)
         for _ in range(3):
             Message.objects.update(not_before=timezone.now())
             journal.sweep()

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from integrations.heska.connections import create_client
-from integrations.heska.services import replay
+from integrations.heska.services.filing import replay
 from labs.models import Clinic, Message, UnmatchedResult
 from tests.factories import make_clinic
 from tests.heska import examples

@@ -13,8 +13,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from integrations.heska import connections, services
+from integrations.heska import connections
 from integrations.heska.models import Connection
+from integrations.heska.services import addresses, delivery
 from labs.models import LabRequest, Submission
 from labs.services import outbox, sweeping
 from tests import factories
@@ -52,7 +53,7 @@ def post(client, elm, name, **fields):
 
 def deliver(request):
     Submission.objects.update(not_before=timezone.now())
-    services.deliver(request.submission.pk)
+    delivery.deliver(request.submission.pk)
     return Submission.objects.get(request=request)
 
 
@@ -122,4 +123,4 @@ def test_entered_anew_while_the_order_found_out_it_is_tried_again(elm, monkeypat
 
 
 def test_the_way_in_does_not_need_it(elm):
-    assert services.clinic_named("c-id", of=elm) == elm
+    assert addresses.clinic_named("c-id", of=elm) == elm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integrations.heska import services
+from integrations.heska.services import filing
 from labs.models import LabResult, Message
 from labs.querysets import MessageQuerySet
 from labs.services import journal
@@ -30,11 +30,11 @@ def test_a_sweep_does_not_reopen_what_its_sender_had_filed_meanwhile(monkeypatch
     def filed_after_the_look(self, *args, **kwargs):
         found = look(self, *args, **kwargs)
         monkeypatch.setattr(MessageQuerySet, "get", look)
-        services.file_stored(Message.objects.get(pk=message.pk))
+        filing.file_stored(Message.objects.get(pk=message.pk))
         return found
 
     monkeypatch.setattr(MessageQuerySet, "get", filed_after_the_look)
-    services.replay(message.pk)
+    filing.replay(message.pk)
 
     message.refresh_from_db()
     assert message.state == "filed"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from integrations.heska import services
+from integrations.heska.services import delivery
 from integrations.heska.wire import masking
 from labs.models import Message, Submission
 from tests.factories import make_clinic, make_patient, make_request
@@ -24,7 +24,7 @@ def submission(connected):
 
 
 def calls(submission):
-    services.deliver(submission.pk)
+    delivery.deliver(submission.pk)
     return list(Message.objects.filter(submission=submission).order_by("pk"))
 
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from integrations.heska import rehearsal
 from integrations.heska.health import health
 from integrations.heska.models import Connection
-from integrations.heska.services import deliver
+from integrations.heska.services.delivery import deliver
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import LabEvent, LabRequest, MessageState, Panel, Patient, Sex, UnmatchedResult
 from labs.queries.candidates import candidates_for

@@ -15,7 +15,7 @@ from django.core.management import CommandError
 from django.test import Client
 from django.urls import reverse
 
-from integrations.heska import services
+from integrations.heska.services import filing
 from integrations.heska.wire import inbound
 from labs import values, vendors
 from labs.models import (
@@ -105,7 +105,7 @@ def newer(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
 
     def install(change: Change) -> None:
         monkeypatch.setattr(vendors.get("heska"), "adapter_version", "1")
-        monkeypatch.setattr(services, "ADAPTER_VERSION", "1")
+        monkeypatch.setattr(filing, "ADAPTER_VERSION", "1")
         change(monkeypatch)
 
     return install
@@ -133,7 +133,7 @@ def post(clinic: Clinic, body: Any, request: LabRequest | None = None) -> Messag
         headers={},
         raw=body,
     )
-    services.file_stored(message)
+    filing.file_stored(message)
     message.refresh_from_db()
     return message
 

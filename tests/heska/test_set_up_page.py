@@ -359,7 +359,7 @@ def test_heskas_own_pair_used_the_wrong_way_is_said(page, elm, heska):
 
 
 def test_a_call_of_a_worker_is_noted(elm, connected, fake_heska):
-    from integrations.heska.services import deliver
+    from integrations.heska.services.delivery import deliver
 
     connected(elm)
     fake_heska.on("/oauth/token", (503, b"", {}), (200, TOKEN, {}))
@@ -375,7 +375,7 @@ def test_a_call_of_a_worker_is_noted(elm, connected, fake_heska):
 
 
 def test_a_refused_order_shows_heskas_words(elm, connected, fake_heska):
-    from integrations.heska.services import deliver
+    from integrations.heska.services.delivery import deliver
 
     connected(elm)
     fake_heska.on("/labreports", (400, {"message": "Invalid BreedId 370"}, {}))

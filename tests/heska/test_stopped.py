@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from integrations.heska import connections, services
+from integrations.heska import connections
 from integrations.heska.models import Connection
+from integrations.heska.services import delivery
 from labs import vendors
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import LabEvent, LabRequest, Role, Submission
@@ -46,7 +47,7 @@ def order(clinic: Any) -> LabRequest:
 def deliver(request: LabRequest) -> tuple[str, str]:
     """Of outbox and request."""
     Submission.objects.filter(pk=request.submission.pk).update(not_before=timezone.now())
-    services.deliver(request.submission.pk)
+    delivery.deliver(request.submission.pk)
     return look(request)
 
 

@@ -14,10 +14,11 @@ from django.db import connection as database
 from django.db import connections
 from django.utils import timezone
 
-from integrations.heska import client, services, tokens
+from integrations.heska import client, tokens
 from integrations.heska.answers import HeskaError
 from integrations.heska.connections import connect
 from integrations.heska.models import Connection
+from integrations.heska.services import delivery
 from labs.models import Submission
 from tests.factories import make_clinic, make_patient, make_request
 from tests.heska.conftest import TOKEN
@@ -228,7 +229,7 @@ def test_a_call_for_a_token_holds_no_transaction(connection, fake_heska, monkeyp
         assert len(database.savepoint_ids) == depth
         return "jwt-1", timedelta(seconds=3600)
 
-    services.deliver(make_request(make_patient(connection.clinic)).submission.pk)
+    delivery.deliver(make_request(make_patient(connection.clinic)).submission.pk)
     assert Submission.objects.get().state == "accepted"
 
 

@@ -8,8 +8,9 @@ import threading
 import pytest
 from django.db import connections as database
 
-from integrations.heska import connections, credentials, services, tokens
+from integrations.heska import connections, credentials, tokens
 from integrations.heska.models import Connection
+from integrations.heska.services import addresses
 from labs.errors import InvalidInput
 from tests import factories
 from tests.heska.conftest import TOKEN
@@ -35,18 +36,18 @@ def enter(clinic, **more):
 def test_typed_in_and_untested_it_leads_nowhere_for_a_vendor_wide_token(elm, fake_heska):
     fake_heska.on("/oauth/token", *[(503, b"", {})] * 3)
     assert enter(elm).stored
-    assert services.clinic_named("c-1", of=None) is None
-    assert services.clinic_named("c-1", of=elm) == elm  # that token says whose it is
+    assert addresses.clinic_named("c-1", of=None) is None
+    assert addresses.clinic_named("c-1", of=elm) == elm  # that token says whose it is
     oak = factories.make_clinic("Oak")
-    assert services.clinic_named("c-1", of=oak) is None
-    assert services.clinic_named(elm.public_id, of=None) == elm
+    assert addresses.clinic_named("c-1", of=oak) is None
+    assert addresses.clinic_named(elm.public_id, of=None) == elm
 
 
 @pytest.mark.parametrize("how", ["entered", "tested", "ordered"])
 def test_once_heska_gave_a_token_it_leads_to_the_clinic(elm, fake_heska, how):
     if how != "entered":
         connections.connect(acting_user=None, clinic=elm, client_id="c-1", client_secret="s")
-        assert services.clinic_named("c-1", of=None) is None
+        assert addresses.clinic_named("c-1", of=None) is None
     fake_heska.on("/oauth/token", (200, TOKEN, {}))
     if how == "entered":
         enter(elm)
@@ -54,17 +55,17 @@ def test_once_heska_gave_a_token_it_leads_to_the_clinic(elm, fake_heska, how):
         credentials.test(acting_user=None, clinic=elm)
     else:
         tokens.get(Connection.objects.get(), lambda: 10.0)
-    assert services.clinic_named("c-1", of=None) == elm
+    assert addresses.clinic_named("c-1", of=None) == elm
 
 
 def test_a_new_secret_for_it_changes_nothing_and_another_client_id_does(elm, fake_heska):
     fake_heska.on("/oauth/token", (200, TOKEN, {}))
     enter(elm)
     connections.connect(acting_user=None, clinic=elm, client_id="c-1", client_secret="new")
-    assert services.clinic_named("c-1", of=None) == elm
+    assert addresses.clinic_named("c-1", of=None) == elm
     connections.connect(acting_user=None, clinic=elm, client_id="c-2", client_secret="new")
-    assert services.clinic_named("c-1", of=None) is None
-    assert services.clinic_named("c-2", of=None) is None
+    assert addresses.clinic_named("c-1", of=None) is None
+    assert addresses.clinic_named("c-2", of=None) is None
 
 
 @pytest.mark.django_db(transaction=True)

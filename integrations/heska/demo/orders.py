@@ -9,11 +9,11 @@ from typing import Any
 
 from django.urls import reverse
 
-from integrations.heska import services
 from integrations.heska.conf import VENDOR
 from integrations.heska.demo import analyzer
 from integrations.heska.demo.clock import clock
 from integrations.heska.demo.practices import Opened
+from integrations.heska.services import filing
 from integrations.heska.simulator.bodies import encode
 from integrations.heska.wire import outbound
 from labs.models import (
@@ -159,7 +159,7 @@ def _post(opened: Opened, target: str, body: Json, at: datetime) -> Message:
             raw=encode(body),
         )
         message.save()
-        services.file_stored(message)
+        filing.file_stored(message)
     message.refresh_from_db()
     if message.state not in (MessageState.FILED, MessageState.UNMATCHED):
         raise RuntimeError(f"The demo's own message was not filed: {message.cause}")

@@ -1,0 +1,1 @@
+"""What this integration changes: orders out (`delivery`), messages in (`filing`)."""
