@@ -8,17 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from labs.matching import weights
-from labs.matching.evidence import (
-    AGREE,
-    CLOSE,
-    CONFLICT,
-    NOT_GIVEN,
-    Judged,
-    OnFile,
-    Orphan,
-    judge,
-)
+from labs.matching.evidence import judge
 from labs.matching.hypotheses import Reading
+from labs.matching.sides import AGREE, CLOSE, CONFLICT, NOT_GIVEN, Judged, OnFile, Orphan
 
 __all__ = ["AGREE", "CLOSE", "CONFLICT", "NOT_GIVEN", "Comparison", "Field", "OnFile", "compare"]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from rapidfuzz.distance import OSA
 
 from labs.matching import reading
-from labs.matching.evidence import CONFLICT, OnFile, name_key, surname_key
 from labs.matching.hypotheses import TYPED
 from labs.matching.names import EXACT, NEAR, edits
 from labs.matching.score import Ranking, Scored
+from labs.matching.sides import CONFLICT, OnFile, name_key, surname_key
 from labs.matching.weights import AUTOMATIC_MARGIN, AUTOMATIC_PROBABILITY
 
 VERSION = "rule-a-1"

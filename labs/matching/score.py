@@ -13,19 +13,19 @@ from math import log2
 from typing import Any
 
 from labs.matching.compare import SERIOUS, Comparison, in_words
-from labs.matching.evidence import (
+from labs.matching.evidence import judge
+from labs.matching.hypotheses import Reading
+from labs.matching.names import DIFFERS, EXACT
+from labs.matching.sides import (
     AGREE,
     CONFLICT,
     NOT_GIVEN,
     Judged,
     OnFile,
     Orphan,
-    judge,
     name_key,
     surname_key,
 )
-from labs.matching.hypotheses import Reading
-from labs.matching.names import DIFFERS, EXACT
 from labs.matching.weights import GRADES, NOBODY, NOT_CERTAIN, TIE, UNLIKELY
 
 # What names the animal, and where it differs leaves a doubt that no other field takes away.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labs.matching.evidence import AGREE, CONFLICT, Judged
 from labs.matching.names import CUT, EXACT, NEAR, NICKNAME, PART, WEAK
 from labs.matching.score import Ranking, Scored
+from labs.matching.sides import AGREE, CONFLICT, Judged
 
 # Fewer bits than these are not worth a sentence.
 WORTH = 0.75

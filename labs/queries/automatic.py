@@ -22,8 +22,8 @@ from labs.models import (
     UnmatchedReason,
     UnmatchedResult,
 )
-from labs.queries.candidate_search import namesakes
 from labs.queries.candidates import Ranked
+from labs.queries.on_file import namesakes
 from labs.queries.refused import refused
 
 CRITICAL = (Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH)

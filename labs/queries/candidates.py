@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from labs.matching import score, words
 from labs.matching.compare import Comparison
-from labs.matching.evidence import AGREE, CLOSE, OnFile
 from labs.matching.score import Ranking, Scored
+from labs.matching.sides import AGREE, CLOSE, OnFile
 from labs.models import (
     LabRequest,
     Panel,
@@ -26,7 +26,8 @@ from labs.models import (
     TestState,
     UnmatchedResult,
 )
-from labs.queries.candidate_search import gather, weights_of
+from labs.queries.candidate_search import gather
+from labs.queries.on_file import weights_of
 from labs.services.panels import panel_of
 
 SHOWN = 8

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from django.db.models import Count, Prefetch, Q
 
 from labs.matching.compare import Field, OnFile, compare
-from labs.matching.evidence import Orphan, Surroundings
 from labs.matching.hypotheses import Registry
 from labs.matching.names import Vocabulary
+from labs.matching.sides import Orphan, Surroundings
 from labs.models import (
     Flag,
     LabResult,

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labs.keys import plain
-from labs.matching.evidence import OnFile, Orphan, Surroundings
 from labs.matching.hypotheses import Registry
 from labs.matching.names import Vocabulary
 from labs.matching.score import Ranking, rank
+from labs.matching.sides import OnFile, Orphan, Surroundings
 
 AT = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 # So many other animals, none of whom is called like anybody in a test.

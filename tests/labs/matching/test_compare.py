@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from labs.matching.compare import AGREE, CLOSE, CONFLICT, NOT_GIVEN, Comparison, OnFile, compare
-from labs.matching.evidence import Orphan, Surroundings
+from labs.matching.sides import Orphan, Surroundings
 from tests.labs.matching.animals import registry
 
 AT = datetime(2026, 3, 2, 20, 10, tzinfo=UTC)

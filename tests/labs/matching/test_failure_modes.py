@@ -13,9 +13,9 @@ import pytest
 from labs.keys import stored_id
 from labs.matching import words
 from labs.matching.compare import compare
-from labs.matching.evidence import CONFLICT, Orphan, Surroundings
 from labs.matching.rule import NEVER, REQUIRED, sentences
 from labs.matching.score import Scored
+from labs.matching.sides import CONFLICT, Orphan, Surroundings
 from tests.labs.matching.animals import AT, animal, keys, ranked, registry
 
 PLACEHOLDERS = ["", "  ", "0", "00", "1", "9999", "NA", "n/a", "NONE", "TEST", "-"]
@@ -200,7 +200,7 @@ def test_failure_mode_28_capitals_accents_and_blanks_make_no_other_name(typed: s
 
 
 def test_an_analyzers_clock_that_is_years_off_is_no_evidence() -> None:
-    from labs.matching.evidence import believed
+    from labs.matching.sides import believed
 
     assert believed(AT - timedelta(days=4000), AT) == AT
     assert believed(AT + timedelta(days=400), AT) == AT

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from labs.matching.evidence import OnFile
 from labs.matching.rule import NEVER, REQUIRED, Case, automatic, namesakes_of
+from labs.matching.sides import OnFile
 from tests.labs.matching.animals import AT, animal, ranked
 
 TYPED = {

@@ -1,0 +1,165 @@
+"""Animals as the matching holds them against an orphan: their records with the visit, the open
+requests and the weighing nearest to the run; and who could be taken for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q
+
+from labs.matching.names import CUT, EXACT, NEAR
+from labs.matching.sides import NEAR_IN_TIME, OnFile, Orphan
+from labs.models import LabRequest, Patient, RequestState, TestState, Visit, Weight
+
+COLUMNS = (
+    *("pk", "name", "name_key", "surname_key", "patient_id", "id_key", "species", "sex"),
+    *("breed", "birth_date", "birth_date_estimated", "microchip", "deceased", "deceased_on"),
+    *("owner_id", "owner__owner_id", "owner__first_name", "owner__last_name", "latest_visit"),
+)
+CLOSED = (RequestState.DRAFT, RequestState.COMPLETE, RequestState.CANCELLED)
+TESTS_CLOSED = (TestState.COMPLETE, TestState.REFUSED, TestState.CANCELLED)
+
+
+@dataclass
+class _Requests:
+    doctors: list[str] = field(default_factory=list)
+    latest: datetime | None = None
+    panels: set[int] = field(default_factory=set)
+    names: list[str] = field(default_factory=list)
+
+
+def on_file(
+    orphan: Orphan,
+    rows: Mapping[int, tuple[Any, ...]],
+    at: datetime,
+    panels: frozenset[int],
+) -> list[OnFile]:
+    if not rows:
+        return []
+    pks = list(rows)
+    visits = _visits(pks, at)
+    requests = _requests(pks)
+    kilos = weights_of(pks, at.date()) if orphan.weight else {}
+    today = orphan.around.at.date()
+    return [_one(row, visits, requests, kilos, panels, today) for row in rows.values()]
+
+
+def _visits(pks: Sequence[int], at: datetime) -> dict[int, tuple[datetime, str]]:
+    """Of each animal the visit nearest to the run, within a day."""
+    window = (at - NEAR_IN_TIME, at + NEAR_IN_TIME)
+    found: dict[int, tuple[datetime, str]] = {}
+    for pk, when, doctor in (
+        Visit.objects.filter(patient__in=pks, at__range=window)
+        .order_by()
+        .values_list("patient_id", "at", "doctor")
+    ):
+        if pk not in found or abs(when - at) < abs(found[pk][0] - at):
+            found[pk] = when, doctor
+    return found
+
+
+def _requests(pks: Sequence[int]) -> dict[int, _Requests]:
+    found: dict[int, _Requests] = {}
+    for pk, doctor, when, panel, state, name in (
+        LabRequest.objects.filter(patient__in=pks, retrospective=False)
+        .exclude(state__in=CLOSED)
+        .order_by()
+        .values_list(
+            "patient_id",
+            "doctor",
+            "requested_at",
+            "tests__panel",
+            "tests__state",
+            "tests__panel__name",
+        )
+    ):
+        each = found.setdefault(pk, _Requests())
+        if doctor and doctor not in each.doctors:
+            each.doctors.append(doctor)
+        each.latest = max(when, each.latest or when)
+        if panel is not None and state not in TESTS_CLOSED and panel not in each.panels:
+            each.panels.add(panel)
+            each.names.append(name)
+    return found
+
+
+def weights_of(pks: Sequence[int], day: date) -> dict[int, Decimal]:
+    """Of each animal the weighing nearest to that day."""
+    found: dict[int, tuple[int, Decimal]] = {}
+    for pk, kg, on in (
+        Weight.objects.filter(patient__in=pks)
+        .order_by()
+        .values_list("patient_id", "kg", "measured_on")
+    ):
+        off = abs((day - on).days)
+        if pk not in found or off <= found[pk][0]:
+            found[pk] = off, kg
+    return {pk: kg for pk, (_, kg) in found.items()}
+
+
+def _one(
+    row: tuple[Any, ...],
+    visits: Mapping[int, tuple[datetime, str]],
+    requests: Mapping[int, _Requests],
+    kilos: Mapping[int, Decimal],
+    panels: frozenset[int],
+    today: date,
+) -> OnFile:
+    (pk, name, name_key, surname_key, patient_id, _, species, sex, breed, born, estimated) = row[
+        :11
+    ]
+    chip, deceased, deceased_on, owner, owner_id, first, last, latest = row[11:]
+    seen, doctor = visits.get(pk, (None, ""))
+    open_ = requests.get(pk)
+    doctors = [doctor] if doctor else []
+    tests = None
+    if open_ is not None:
+        doctors += [each for each in open_.doctors if each != doctor]
+        seen = seen or open_.latest
+        if open_.panels and panels:
+            tests = len(panels & open_.panels) / len(panels)
+    return OnFile(
+        key=pk,
+        name=name,
+        name_key=name_key,
+        surname_key=surname_key,
+        patient_id=patient_id,
+        species=species,
+        sex=sex,
+        breed=breed,
+        birth_date=born,
+        birth_estimated=estimated,
+        weight_kg=kilos.get(pk),
+        microchip=chip,
+        deceased=deceased,
+        deceased_on=deceased_on,
+        household=owner,
+        owner_id=owner_id or "",
+        owner_first_name=first or "",
+        owner_last_name=last or "",
+        last_seen=seen or latest,
+        doctors=tuple(doctors),
+        open_request=open_ is not None,
+        tests=tests,
+        tests_words=", ".join(open_.names) if open_ else "",
+    )
+
+
+def namesakes(clinic_id: int, first: OnFile, registry: Any) -> dict[int, OnFile]:
+    """Animals that a person could take for that one, by their records alone, the deceased too: two
+    statements."""
+    own, surname = first.name_key or "", first.surname_key or ""
+    names = registry.names.classify(own, weak=False).keys(EXACT, NEAR, CUT)
+    surnames = registry.surnames.classify(surname, weak=False).keys(EXACT, NEAR, CUT)
+    same = Q(name_key__in=names) & Q(surname_key__in=[*surnames, ""])
+    if not surname:
+        same = Q(name_key__in=names)
+    animals = Patient.objects.filter(clinic=clinic_id, is_test=False).exclude(pk=first.key)
+    rows = list(animals.filter(same).order_by()[:50].values_list(*COLUMNS))
+    if first.household is not None:
+        rows += animals.filter(owner=first.household).order_by().values_list(*COLUMNS)
+    return {row[0]: _one(row, {}, {}, {}, frozenset(), date.min) for row in rows}
