@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from labs.queries.words import STALLED, clock, duration
+from labs.queries.progress import STALLED
+from labs.queries.words import clock, duration
 
 if TYPE_CHECKING:
     from integrations.heska.health import Health

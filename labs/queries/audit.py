@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from labs.models import Clinic, LabEvent, Patient
+from labs.queries.event_words import event_detail, event_what, event_who
 from labs.queries.paging import Page, page_of
-from labs.queries.words import event_detail, event_what, event_who
 from labs.spreadsheet import csv_file
 
 EXPORTED = 10_000

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from labs.models import LabEvent, LabRequest, Patient, UnmatchedResult
-from labs.queries.words import event_detail, event_what, event_who
+from labs.queries.event_words import event_detail, event_what, event_who
 from labs.services.viewing import PATIENT_VIEWED, PRINTED, VIEWED
 
 SHOWN = 100

@@ -9,7 +9,8 @@ from typing import Any
 from django.db.models import Max, QuerySet
 
 from labs.models import Analyzer, Clinic, LabRequest, Panel, Patient, RequestedTest
-from labs.queries.words import OPEN_TESTS, clock
+from labs.queries.progress import OPEN_TESTS
+from labs.queries.words import clock
 
 
 @dataclass(frozen=True, kw_only=True)

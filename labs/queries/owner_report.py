@@ -13,8 +13,10 @@ from django.utils import timezone
 from labs import pdf, vendors
 from labs.models import ClinicLogo, LabEvent, LabRequest, Owner, Patient, TestState
 from labs.models.result import VOID_STATUSES
-from labs.queries.results import Results, Row, RunView
-from labs.queries.words import OPEN_TESTS
+from labs.paper import OwnerReport, Panel, Reading
+from labs.queries.progress import OPEN_TESTS
+from labs.queries.result_rows import Row
+from labs.queries.results import Results, RunView
 from labs.services.viewing import NOT_SENT, PRINTED, SENT, TOLD
 
 DAY = "%Y-%m-%d"
@@ -26,7 +28,7 @@ WORDS = {PRINTED: "printed", SENT: "e-mailed"}
 class Report:
     """`results`: by run, the version that is shown: what an audit row keeps of it."""
 
-    paper: pdf.OwnerReport
+    paper: OwnerReport
     results: Mapping[str, int]
 
     def as_pdf(self) -> bytes:
@@ -53,7 +55,7 @@ def report(request: LabRequest, by: User, results: Results) -> Report:
     environment = vendors.default().environment
     return Report(
         results={str(run.run.pk): run.current.pk for run in runs},
-        paper=pdf.OwnerReport(
+        paper=OwnerReport(
             clinic=clinic.name,
             address=[*clinic.address.splitlines(), *filter(None, (clinic.phone, clinic.email))],
             logo=bytes(logo.content) if logo else None,
@@ -108,7 +110,7 @@ def _status(runs: list[RunView], tests: list[Any], pending: list[str]) -> str:
     return words
 
 
-def _panel(run: RunView) -> pdf.Panel:
+def _panel(run: RunView) -> Panel:
     facts = [
         run.run.analyzer_model or "analyzer not named",
         run.run.specimen_type,
@@ -123,7 +125,7 @@ def _panel(run: RunView) -> pdf.Panel:
         remarks.append(f"Corrected: {run.current.correction_reason}")
     if run.current.status in VOID_STATUSES:
         remarks.append("The laboratory cancelled this test.")
-    return pdf.Panel(
+    return Panel(
         title=run.title,
         facts=" · ".join(fact for fact in facts if fact),
         lines=[_reading(row) for row in run.rows if row.observation.value_kind != "attachment"],
@@ -131,7 +133,7 @@ def _panel(run: RunView) -> pdf.Panel:
     )
 
 
-def _reading(row: Row) -> pdf.Reading:
+def _reading(row: Row) -> Reading:
     value = row.observation
     remarks = [str(note) for note in [*row.notes, *row.warnings]]
     if row.before is not None:
@@ -146,7 +148,7 @@ def _reading(row: Row) -> pdf.Reading:
     if row.measuring and range_words:
         range_words += " (measuring)"
     before = row.previous
-    return pdf.Reading(
+    return Reading(
         code=value.code,
         name=row.name,
         value=value.value_text.strip() or "–",

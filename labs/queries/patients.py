@@ -22,8 +22,9 @@ from labs.models import (
 from labs.queries import events as audit
 from labs.queries.history import Earlier, history
 from labs.queries.paging import Page, page_of
+from labs.queries.progress import state_chip, turnarounds
 from labs.queries.summary import Summary, summaries
-from labs.queries.words import Chip, state_chip, turnarounds
+from labs.queries.words import Chip
 
 
 def with_weight(rows: QuerySet[Any], *, patient: str = "pk") -> QuerySet[Any]:

@@ -26,19 +26,19 @@ from labs.queries import events as audit
 from labs.queries.nav import TO_REVIEW
 from labs.queries.owner_report import Given, given
 from labs.queries.patients import with_weight
-from labs.queries.results import Results, results_of
-from labs.queries.timeline import DELIVERED, Step, steps
-from labs.queries.trouble import Trouble, is_overdue, troubles
-from labs.queries.witnesses import Witness, witnesses
-from labs.queries.words import (
+from labs.queries.progress import (
     OPEN_TESTS,
-    Chip,
     Turnarounds,
     state_chip,
     submission_of,
     turnarounds,
     usually,
 )
+from labs.queries.results import Results, results_of
+from labs.queries.timeline import DELIVERED, Step, steps
+from labs.queries.trouble import Trouble, is_overdue, troubles
+from labs.queries.witnesses import Witness, witnesses
+from labs.queries.words import Chip
 
 CAME = (
     MessageState.FILED,

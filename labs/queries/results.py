@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef
-from django.utils.safestring import SafeString
 
-from labs import charts, interference
+from labs import interference
 from labs.models import (
     Attachment,
     Flag,
@@ -25,7 +24,8 @@ from labs.models import (
 )
 from labs.models.result import VOID_STATUSES
 from labs.queries.history import Earlier, code_of, history, key_of
-from labs.queries.words import FLAG_SHAPES, FLAG_WORDS, Chip, not_reported
+from labs.queries.result_rows import Row, row_of
+from labs.queries.words import Chip
 from labs.services.versions import newest_readings
 
 STATUS_CHIPS = {
@@ -35,54 +35,6 @@ STATUS_CHIPS = {
     ResultStatus.CANCELLED: Chip(word="cancelled", shape="off"),
     ResultStatus.WITHDRAWN: Chip(word="withdrawn", shape="off"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlagMark:
-    """A flag as a word and a shape, and who set it."""
-
-    word: str
-    shape: str
-    by: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    observation: Observation
-    name: str
-    flag: FlagMark | None
-    sentence: str
-    bar: SafeString
-    range_words: str
-    measuring: bool
-    previous: Earlier | None
-    spark: SafeString
-    before: str | None
-    stale: LabResult | None
-    notes: list[str]
-    warnings: list[str]
-    files: list[Attachment]
-    void: bool
-
-    @property
-    def code(self) -> str:
-        """As it is named among the trends."""
-        return code_of(self.observation)
-
-    @property
-    def is_picture(self) -> bool:
-        said = self.notes or self.warnings or self.stale or self.before is not None
-        return self.observation.value_kind == "attachment" and bool(self.files) and not said
-
-    @property
-    def more(self) -> bool:
-        """Whether a second line follows below the row."""
-        return bool(self.notes or self.warnings or self.files or self.before is not None)
-
-    @property
-    def tone(self) -> str:
-        """Of the value itself: "", low, high, crit or warn."""
-        return charts.TONES.get(self.observation.flag, "") if self.flag and not self.void else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,7 +256,7 @@ def _run_view(
         current=current,
         status=STATUS_CHIPS[ResultStatus(current.status)],
         rows=[
-            _row(
+            row_of(
                 row,
                 current,
                 void=row.result.ranges_void(patient.species),
@@ -338,92 +290,3 @@ def _void_words(rows: list[Observation], species: str, name: str) -> str:
         f"The analyzer measured {measured}, but {name} is a {own}. "
         "The ranges and flags below are struck through and used for nothing."
     )
-
-
-def _row(
-    row: Observation,
-    current: LabResult,
-    *,
-    void: bool,
-    older: list[Observation],
-    earlier: list[Earlier],
-    files: list[Attachment],
-    doubts: list[str],
-    loose_files: bool,
-) -> Row:
-    flag = _flag_mark(row)
-    measuring = row.range_kind == "measuring"
-    warnings = [*row.warnings, *doubts]
-    if row.value_kind == "attachment" and not files and not loose_files:
-        warnings.append("No image came with it.")
-    if not void and _disagree(row):
-        warnings.append(
-            f"The analyzer calls this {FLAG_WORDS.get(Flag(row.flag_delivered), 'unknown')}; "
-            f"by its own range it is {FLAG_WORDS.get(Flag(row.flag_computed), 'unknown')}."
-        )
-    sentence = ""
-    if row.not_reported_reason:
-        sentence = not_reported(row.not_reported_reason)
-    elif row.value_kind != "attachment" and flag is None:
-        sentence = _not_assessed(row, measuring)
-    numbers = [value.number for value in reversed(earlier) if value.number and not value.qualifier]
-    if row.number and not row.qualifier:
-        numbers.append(row.number)
-    reference = not measuring and not void
-    before = next(
-        (old.value_text for old in reversed(older) if old.value_text != row.value_text), None
-    )
-    return Row(
-        observation=row,
-        name=row.name or (row.analyte.name if row.analyte else ""),
-        flag=flag,
-        sentence=sentence,
-        bar=SafeString("")
-        if void
-        else charts.range_bar(
-            row.number, row.qualifier, row.low, row.high, row.range_kind, row.flag
-        ),
-        range_words=row.range_text,
-        measuring=measuring,
-        previous=earlier[0] if earlier else None,
-        spark=charts.sparkline(
-            numbers,
-            row.low if reference else "",
-            row.high if reference else "",
-            ended=bool(row.number and not row.qualifier),
-        )
-        if earlier
-        else SafeString(""),
-        before=before,
-        stale=None if row.result_id == current.pk else row.result,
-        notes=list(row.comments),
-        warnings=warnings,
-        files=files,
-        void=void,
-    )
-
-
-def _disagree(row: Observation) -> bool:
-    """Whether the analyzer's flag says something else than its own range; that one of the two calls
-    it critical is no contradiction."""
-    given, ours = row.flag_delivered, row.flag_computed
-    return bool(ours) and given not in ("", "?", "A", "P") and given[0] != ours[0]
-
-
-def _flag_mark(row: Observation) -> FlagMark | None:
-    if row.not_reported_reason or not row.flag:
-        return None
-    flag = Flag(row.flag)
-    by = "by the analyzer" if row.flag_delivered else "computed here from the range"
-    word = FLAG_WORDS[flag]
-    if flag == Flag.UNKNOWN:
-        word = f"unknown flag “{row.flag_delivered_text}”"
-    return FlagMark(word=word, shape=FLAG_SHAPES.get(flag, ""), by=by)
-
-
-def _not_assessed(row: Observation, measuring: bool) -> str:
-    if measuring:
-        return "not assessed: only a measuring range"
-    if not row.range_text and not row.low and not row.high:
-        return "not assessed: no range"
-    return "not assessed"

@@ -15,18 +15,12 @@ from labs.models import (
     TestState,
     UnmatchedResult,
 )
+from labs.queries.event_words import LINKED
 from labs.queries.events import Event
+from labs.queries.progress import Turnarounds, due, stalled, submission_of
 from labs.queries.results import Results
 from labs.queries.trouble import could_not_be_made
-from labs.queries.words import (
-    LINKED,
-    Turnarounds,
-    clock,
-    due,
-    duration,
-    stalled,
-    submission_of,
-)
+from labs.queries.words import clock, duration
 
 DELIVERED = {
     RequestState.ACCEPTED,

@@ -19,23 +19,20 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.queries.events import Event
-from labs.queries.words import (
+from labs.queries.progress import (
     BY_HAND,
     BY_HAND_IF_NOT_THERE,
     OPEN_TESTS,
     Turnarounds,
     begun_at,
-    clock,
     due,
     due_at,
-    duration,
-    listed,
     next_try,
     stalled,
     submission_of,
-    times,
     undelivered,
 )
+from labs.queries.words import clock, duration, listed, times
 
 UNDELIVERED_STATES = (RequestState.QUEUED, RequestState.SENT, RequestState.NEEDS_ATTENTION)
 AWAITED = (RequestState.ACCEPTED, RequestState.RUNNING, RequestState.PARTIAL)

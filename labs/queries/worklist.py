@@ -38,10 +38,8 @@ from labs.models import (
 )
 from labs.queries.nav import TO_REVIEW, Nav
 from labs.queries.paging import PAGE, Page, page_of
-from labs.queries.summary import Summary, summaries
-from labs.queries.words import (
+from labs.queries.progress import (
     OPEN_TESTS,
-    Chip,
     Turnarounds,
     due,
     due_at,
@@ -49,6 +47,8 @@ from labs.queries.words import (
     state_chip,
     turnarounds,
 )
+from labs.queries.summary import Summary, summaries
+from labs.queries.words import Chip
 from labs.queries.worklist_filters import Filters
 
 FOLD = 15  # rows of a section on the home page; the section's own page has all

@@ -14,8 +14,8 @@ from django.views.decorators.http import require_GET, require_POST
 from labs.errors import InvalidInput, LabError
 from labs.forms import FormKey
 from labs.models import LabRequest
+from labs.queries.progress import submission_of
 from labs.queries.request_page import all_reviewed, head, heads, request_page
-from labs.queries.words import submission_of
 from labs.services import ordering, outbox, review, viewing
 from labs.views.access import StaffRequest, load, staff_required
 from labs.views.numbers import number

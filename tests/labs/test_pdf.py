@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 
 from labs import pdf
-from labs.pdf import OwnerReport, Panel, Reading
+from labs.paper import OwnerReport, Panel, Reading
 from tests import factories
 
 EVIL = '<b>x</b><img src="http://127.0.0.1:1/x"/><script>alert(1)</script>&lt;a href="javascript:'

@@ -15,7 +15,7 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.order import Receipt
-from labs.queries.words import EVENT_WORDS
+from labs.queries.event_words import EVENT_WORDS
 from labs.services import matching, moving, ordering, submissions
 from tests import factories
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from labs.models import LabRequest, LabResult, Panel, Submission, Turnaround
-from labs.queries.words import due, turnarounds
+from labs.queries.progress import due, turnarounds
 from labs.services.turnaround import FEWEST_RUNS, learn, learn_all, quantile
 from tests.factories import make_clinic, make_patient, make_request, make_result
 
