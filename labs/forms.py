@@ -119,6 +119,14 @@ class RequestForm(forms.Form):
     fasting = forms.ChoiceField(
         choices=[("", "Not known"), ("yes", "Fasted"), ("no", "Not fasted")], required=False
     )
+    weight_kg = forms.DecimalField(
+        required=False,
+        min_value=0,
+        max_digits=7,
+        decimal_places=3,
+        label="Weight today, in kg",
+        error_messages={"invalid": "Give the weight in kilograms, such as 4.2."},
+    )
 
     def __init__(
         self,

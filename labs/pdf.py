@@ -27,7 +27,7 @@ MISSING = "¿"
 LONG_WORD = re.compile(r"\S{40}(?=\S)")
 
 
-class _Reader:
+class Reader:
     """Makes any text printable, and remembers whether anything had to be replaced."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class _Reader:
 def owner_report(report: OwnerReport) -> bytes:
     """A4 or Letter. Every page names the animal and its id, the report's id and version, its
     status, and which page of how many it is."""
-    read = _Reader()
+    read = Reader()
     size = LETTER if report.letter else A4
     out = io.BytesIO()
     document = BaseDocTemplate(

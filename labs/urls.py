@@ -19,6 +19,7 @@ from labs.views import (
     requests,
     session,
     trends,
+    tube_labels,
     unmatched,
 )
 
@@ -44,6 +45,7 @@ urlpatterns = [
     path("requests/<str:lab_report_id>/sign/", requests.sign, name="sign"),
     path("requests/<str:lab_report_id>/choose/", requests.choose, name="choose"),
     path("requests/<str:lab_report_id>/again/", requests.again, name="again"),
+    path("requests/<str:lab_report_id>/labels/", tube_labels.as_pdf, name="tube_labels"),
     path("requests/<str:lab_report_id>/cancel/", requests.cancel, name="cancel"),
     path("requests/<str:lab_report_id>/move/", moving.move, name="move_request"),
     path("requests/<str:lab_report_id>/printed/", moving.printed, name="printed"),

@@ -56,7 +56,7 @@ class ClinicAdmin(ClinicScopedAdmin):
     list_display = ("name", "timezone", "public_id")
     search_fields = ("name", "public_id")
     fields = (
-        *("name", "timezone", "public_id", "digest_at", "automatic"),
+        *("name", "timezone", "public_id", "digest_at", "digest_to", "automatic"),
         *("address", "phone", "email", "logo", "no_logo"),
     )
     instead = "A clinic's records are kept. Take its staff away to close it."

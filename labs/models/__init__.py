@@ -7,6 +7,7 @@ from labs.models.code import ClinicCode, CodeKind
 from labs.models.emergency import EmergencyCode
 from labs.models.event import LabEvent
 from labs.models.message import Message, MessageState
+from labs.models.own import OwnInterval, OwnPanel
 from labs.models.patient import Owner, Patient, Sex, Species, Visit, Weight
 from labs.models.request import (
     LabRequest,
@@ -60,6 +61,8 @@ __all__ = [
     "MessageState",
     "NameCount",
     "Observation",
+    "OwnInterval",
+    "OwnPanel",
     "Owner",
     "Panel",
     "PanelAnalyte",

@@ -5,6 +5,7 @@ from datetime import time, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import models
 from django.utils import timezone
 
@@ -16,6 +17,18 @@ from labs.querysets import ClinicQuerySet, ClinicsQuerySet, MembershipQuerySet
 def validate_timezone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
         raise ValidationError(f"“{name}” is no time zone. Use a name such as America/Denver.")
+
+
+def validate_addresses(text: str) -> None:
+    for address in addresses_in(text):
+        try:
+            validate_email(address)
+        except ValidationError:
+            raise ValidationError(f"“{address}” is no e-mail address.") from None
+
+
+def addresses_in(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class Automatic(models.TextChoices):
@@ -63,6 +76,15 @@ class Clinic(models.Model):
         verbose_name="daily digest",
         help_text="By the clinic's own clock; empty: no digest",
     )
+    digest_to = models.CharField(
+        max_length=500,
+        blank=True,
+        verbose_name="daily digest to",
+        validators=[validate_addresses],
+        help_text="E-mail addresses with commas between; empty: the clinic's administrators",
+    )
+    # The list of first steps was taken off the home page before it was all done.
+    first_steps_hidden = models.BooleanField(default=False, editable=False)
     automatic = models.CharField(
         "automatic matching", max_length=6, choices=Automatic.choices, default=Automatic.OFF
     )
@@ -157,6 +179,12 @@ class Analyzer(models.Model):
     serial_number = models.CharField(max_length=100, blank=True)
     name = models.CharField(max_length=100, blank=True, help_text="Where it stands, for example")
     in_use = models.BooleanField(default=True)
+    connected = models.BooleanField(
+        default=True, help_text="No: its results are typed in, and nothing is ordered from it"
+    )
+    # Out of order for now: nothing is ordered from it until somebody says that it runs again.
+    down_since = models.DateTimeField(null=True, blank=True, editable=False)
+    down_reason = models.CharField(max_length=200, blank=True, editable=False)
 
     objects = ClinicQuerySet.as_manager()
 

@@ -95,7 +95,8 @@ class TestRun(models.Model):
 
 
 class LabResult(models.Model):
-    """One immutable version of a test run, exactly as one message delivered it. Only `current` may
+    """One immutable version of a test run, exactly as one message delivered it or one person typed
+    it. Only `current` may
     change, from true to false, when a newer version is filed.
 
     A message that a newer adapter reads differently gives another `reading` of the same version.
@@ -106,7 +107,14 @@ class LabResult(models.Model):
     run = models.ForeignKey(
         TestRun, on_delete=models.PROTECT, related_name="versions", db_index=False
     )
-    message = models.ForeignKey("labs.Message", on_delete=models.PROTECT, related_name="results")
+    # None where a person typed it in, for an analyzer that is not connected: the journal holds only
+    # what a laboratory sent.
+    message = models.ForeignKey(
+        "labs.Message", on_delete=models.PROTECT, null=True, related_name="results"
+    )
+    typed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     reading = models.PositiveIntegerField(default=1)
     status = models.CharField(max_length=12, choices=ResultStatus.choices)
     report_version = models.IntegerField(default=0)
@@ -136,6 +144,11 @@ class LabResult(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["run", "message", "reading"], name="version_once_per_reading"
+            ),
+            models.CheckConstraint(
+                condition=Q(message__isnull=False, typed_by=None)
+                | Q(message=None, typed_by__isnull=False),
+                name="version_sent_or_typed",
             ),
         )
 

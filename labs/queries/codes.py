@@ -12,7 +12,7 @@ from labs import vendors
 from labs.models import Analyte, Clinic, ClinicCode, CodeKind, Observation, Panel, Patient, Species
 from labs.order import Sent, folded
 from labs.services import codes as services
-from labs.services.ordering import no_species
+from labs.services.orderable import no_species
 
 SHOWN = 100
 

@@ -141,7 +141,7 @@ def results_of(request: LabRequest, *, only_reviewed: bool = False) -> Results:
     versions: dict[int, list[LabResult]] = defaultdict(list)
     for version in (
         LabResult.objects.filter(run__request=request)
-        .select_related("run__requested_test", "run__unmatched", "message")
+        .select_related("run__requested_test", "run__unmatched", "message", "typed_by")
         .annotate(
             by_rule=Exists(
                 MatchDecision.objects.filter(

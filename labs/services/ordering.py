@@ -15,7 +15,6 @@ from django.utils import timezone
 from labs import clock, roles, vendors
 from labs.errors import InvalidInput, Stale
 from labs.models import (
-    Analyzer,
     LabRequest,
     Link,
     Panel,
@@ -27,9 +26,9 @@ from labs.models import (
     Submission,
     SubmissionState,
 )
-from labs.order import Codes
-from labs.services import codes, order_forms, outbox, states, submissions
+from labs.services import order_forms, outbox, states, submissions
 from labs.services.events import record
+from labs.services.orderable import require_analyzers, require_species
 from labs.services.patients import require_animal
 
 if TYPE_CHECKING:
@@ -73,8 +72,8 @@ def place_request(
     decides, so that twenty at one moment order once.
 
     Raises InvalidInput for no panel, a deceased patient, a panel whose analyzer the clinic does not
-    have, a species without a code, or a request of somebody else to stand beside; SentBefore where
-    the form ordered something else before; NotAllowed.
+    have or that is down, a species without a code, or a request of somebody else to stand beside;
+    SentBefore where the form ordered something else before; NotAllowed.
     """
     clinic = patient.clinic
     roles.require(acting_user, clinic, "order")
@@ -85,7 +84,7 @@ def place_request(
         raise InvalidInput(f"{patient} is recorded as deceased. Correct the record first.")
     if not test:
         require_animal(patient)
-    _require_analyzers(patient, panels)
+    require_analyzers(patient, panels)
     require_species(patient)
     if beside and beside.patient_id != patient.pk:
         raise InvalidInput(f"{beside} is not a request for {patient}.")
@@ -304,44 +303,6 @@ def add_tests(request: LabRequest, panels: Sequence[Panel]) -> None:
             test_request_id=f"{request.lab_report_id}-{position}",
         )
         for position, panel in enumerate(fresh, start=max(has.values(), default=0) + 1)
-    )
-
-
-def _require_analyzers(patient: Patient, panels: Sequence[Panel]) -> None:
-    models = set(
-        Analyzer.objects.filter(clinic=patient.clinic, in_use=True).values_list("model", flat=True)
-    )
-    missing = [panel for panel in panels if models and panel.analyzer_model not in models]
-    if missing:
-        raise InvalidInput(
-            f"{patient.clinic} has no {missing[0].analyzer_model} in use for {missing[0].name}. "
-            "An administrator can add the analyzer."
-        )
-
-
-def require_species(patient: Patient) -> None:
-    """Raises InvalidInput where the laboratory has no code for the animal's species: an order that
-    it can only refuse is not taken. One query, and only there."""
-    vendor = vendors.default()
-
-    def can_go(own: Codes) -> bool:
-        sent = vendor.sent_as(
-            species=patient.species,
-            breed=patient.breed,
-            sex=patient.sex,
-            neutered=patient.neutered,
-            codes=own,
-        )
-        return all(each.how != "none" for each in sent)
-
-    if not can_go({}) and not can_go(codes.of_clinic(patient.clinic, vendor.name)):
-        raise InvalidInput(no_species(vendor.label, patient))
-
-
-def no_species(label: str, patient: Patient) -> str:
-    return (
-        f"{label} has no code for the species of {patient.name}. Run the test at the analyzer by "
-        "hand and match the result when it comes, or have an administrator enter a code."
     )
 
 

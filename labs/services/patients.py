@@ -125,15 +125,22 @@ def create_owner(
 
 
 def record_weight(
-    *, acting_user: User | None, patient: Patient, kg: Decimal, measured_on: date
+    *,
+    acting_user: User | None,
+    patient: Patient,
+    kg: Decimal,
+    measured_on: date,
+    weighed: bool = False,
 ) -> Weight | None:
-    """Add a weighing, unless it only repeats the latest one. Raises InvalidInput where it is not
+    """Add a weighing, unless it only repeats the latest one; `weighed`: it stood on the scales, so
+    that the same weight on another day is news too. Raises InvalidInput where it is not
     above 0 and at most 9999 kg, NotAllowed."""
     roles.require(acting_user, patient.clinic, "edit_patient")
     if not 0 < kg <= MAX_KG:
         raise InvalidInput(f"A weight of {kg} kg cannot be right.")
     latest = patient.weight_set.first()
-    if latest is not None and latest.kg == kg:
+    repeats = latest is not None and latest.kg == kg
+    if latest is not None and repeats and not (weighed and latest.measured_on < measured_on):
         return None
     return Weight.objects.create(patient=patient, kg=kg, measured_on=measured_on)
 

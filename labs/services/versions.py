@@ -37,18 +37,20 @@ Key = tuple[bool, bool, int, datetime, int, int]
 def key_of(version: LabResult) -> Key:
     """What is withdrawn counts only where the run has nothing else."""
     if version.status == ResultStatus.WITHDRAWN:
-        return (False, False, 0, NEVER, 0, version.message_id)
+        return (False, False, 0, NEVER, 0, version.message_id or 0)
     # The message only decides between versions that say the same: a tie that differs is a
     # conflict and was never stored here. Not the primary key, which a second reading has anew.
     order = order_key(version.report_version, version.reported_at, version.status)
-    return (True, *order, version.message_id)
+    # Of typed ones each has a version of its own.
+    return (True, *order, version.message_id or 0)
 
 
 def newest_readings(versions: Iterable[LabResult]) -> list[LabResult]:
-    """Pure. Of each run and message the highest reading: the one that counts."""
+    """Pure. Of each run and message the highest reading: the one that counts. What was typed is of
+    no message, and was read once."""
     newest: dict[tuple[int, int], LabResult] = {}
     for version in versions:
-        of = version.run_id, version.message_id
+        of = version.run_id, version.message_id or -version.pk
         if of not in newest or newest[of].reading < version.reading:
             newest[of] = version
     return list(newest.values())

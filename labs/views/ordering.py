@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from labs.errors import LabError, SentBefore
@@ -12,7 +13,7 @@ from labs.models import LabRequest, Patient
 from labs.queries import ordering as queries
 from labs.queries.codes import sent_as
 from labs.queries.patients import search, with_weight
-from labs.services import ordering
+from labs.services import ordering, patients
 from labs.views.access import StaffRequest, laboratory_required, load
 
 HITS = 8
@@ -43,6 +44,7 @@ def new(request: StaffRequest) -> HttpResponse:
     form_key = FormKey(request.POST).key() or uuid4()
     if request.method == "POST" and form.is_valid():
         try:
+            _weigh(request, patient, form)
             placed = ordering.place_request(
                 acting_user=request.user,
                 patient=patient,
@@ -62,10 +64,26 @@ def new(request: StaffRequest) -> HttpResponse:
         "form_key": form_key,
         "patient": patient,
         "tiles": tiles,
+        "first_group": queries.FIRST,
         "sent": sent_as(patient),
         "beside": beside,
+        "weight_is_old": queries.weight_is_old(patient, timezone.localdate()),
+        "label_key": queries.label_key(form["label"].value() or ""),
     }
     return render(request, "labs/new_request.html", context, status=422 if form.errors else 200)
+
+
+def _weigh(request: StaffRequest, patient: Patient, form: RequestForm) -> None:
+    """Raises InvalidInput."""
+    kg = form.cleaned_data["weight_kg"]
+    if kg is not None:
+        patients.record_weight(
+            acting_user=request.user,
+            patient=patient,
+            kg=kg,
+            measured_on=timezone.localdate(),
+            weighed=True,
+        )
 
 
 @require_GET

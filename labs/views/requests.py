@@ -17,9 +17,11 @@ from labs.models import LabRequest
 from labs.queries.progress import submission_of
 from labs.queries.request_page import all_reviewed, head, heads, request_page
 from labs.services import ordering, outbox, review, viewing
+from labs.tube_labels import SIZES, USUAL
 from labs.views.access import StaffRequest, load, staff_required
 from labs.views.numbers import number
 from labs.views.polling import unchanged
+from labs.views.tube_labels import LAST_SIZE
 
 NOT_REVIEWED = (
     "A result of this request has not been reviewed by a veterinarian yet. Ask one; it appears "
@@ -57,6 +59,8 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
         "seen": seen,
         "moved_on": seen != lab_request.version,
         "form_key": uuid4(),
+        "label_sizes": SIZES,
+        "label_size": request.session.get(LAST_SIZE, USUAL),
     }
     template = "labs/request_live.html" if request.htmx else "labs/request.html"
     return render(request, template, context)

@@ -35,7 +35,10 @@ VIOLATIONS = {
     "client knows no rows": ("integrations/heska/client.py", "import labs.models"),
     "Only client and simulator speak HTTP": ("integrations/heska/bad_http.py", "import requests"),
     "DRF only at the doors": ("labs/views/bad_drf.py", "import rest_framework"),
-    "Only the report draws PDF": ("labs/services/bad_pdf.py", "import reportlab"),
+    "Only the report and the tube labels draw PDF": (
+        "labs/services/bad_pdf.py",
+        "import reportlab",
+    ),
     "Celery only in the wiring and the tasks": ("labs/services/bad_task.py", "import celery"),
     "Tasks call services and nothing else": ("integrations/heska/tasks.py", "import labs.models"),
     "The simulator knows nothing of the application": (

@@ -128,6 +128,7 @@ labs:request                     GET  signed     staff     200
 labs:sign                        POST request    vets      302!
 labs:choose                      POST request    orders    302
 labs:again                       POST request    orders    302!
+labs:tube_labels                 GET  request    lab       200
 labs:cancel                      POST open       orders    302!
 labs:resubmit                    POST stuck      orders    302!
 labs:give_emergency              POST -          lab*      302!

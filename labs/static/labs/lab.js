@@ -97,6 +97,15 @@
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-keys-on]")) localStorage.setItem("single-keys", event.target.checked ? "on" : "off");
   });
+  // The same test from another specimen, such as “pre” and “post”, is no duplicate.
+  document.addEventListener("input", (event) => {
+    if (event.target.name !== "label") return;
+    const key = event.target.value.trim().replace(/\s+/g, " ").toLowerCase();
+    document.querySelectorAll("[data-orders] [data-label]").forEach((chip) => {
+      chip.classList.toggle("warn", chip.dataset.label === key);
+      chip.classList.toggle("off", chip.dataset.label !== key);
+    });
+  });
   document.addEventListener("submit", (event) => {
     if (!event.target.matches("[data-once]")) return;
     if (event.target.dataset.sent) { event.preventDefault(); return; }
