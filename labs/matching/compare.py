@@ -91,12 +91,7 @@ class Comparison:
     @property
     def serious_words(self) -> str:
         """Those as one or two sentences: `Species and sex differ. Recorded as deceased.`"""
-        differ = [key for key in self.serious if key != "deceased"]
-        words = " and ".join(differ).capitalize()
-        sentences = [f"{words} differ{'s' * (len(differ) == 1)}."] if differ else []
-        if "deceased" in self.serious:
-            sentences.append("Recorded as deceased.")
-        return " ".join(sentences)
+        return serious_words(self.serious)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -104,8 +99,19 @@ class Comparison:
             "weights": weights.VERSION,
             "points": self.points,
             "reading": self.reading,
+            "serious": self.serious,
             "fields": [asdict(field) | {"bits": round(field.bits, 2)} for field in self.fields],
         }
+
+
+def serious_words(keys: list[str]) -> str:
+    """Those keys of `Comparison.serious` as one or two sentences."""
+    differ = [key for key in keys if key != "deceased"]
+    words = " and ".join(differ).capitalize()
+    sentences = [f"{words} differ{'s' * (len(differ) == 1)}."] if differ else []
+    if "deceased" in keys:
+        sentences.append("Recorded as deceased.")
+    return " ".join(sentences)
 
 
 def compare(orphan: Orphan, animal: OnFile, *, seen_words: str = "") -> Comparison:

@@ -561,11 +561,12 @@ class Migration(migrations.Migration):
             name='MatchDecision',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('action', models.CharField(choices=[('match', 'Matched'), ('unmatch', 'Match taken back'), ('hold', 'Held'), ('dismiss', 'Dismissed'), ('reopen', 'Opened again'), ('split', 'Split'), ('confirm', 'Automatic match looked at')], max_length=8)),
+                ('action', models.CharField(choices=[('match', 'Matched'), ('unmatch', 'Match taken back'), ('hold', 'Held'), ('dismiss', 'Dismissed'), ('reopen', 'Opened again'), ('split', 'Split'), ('confirm', 'Automatic match looked at'), ('check', 'Checked by a second person')], max_length=8)),
                 ('active', models.BooleanField(default=False, help_text='The match that stands now')),
                 ('method', models.CharField(choices=[('person', 'A person or a command'), ('auto', 'Automatic: rule A')], default='person', max_length=6)),
                 ('reason', models.CharField(blank=True, max_length=200)),
                 ('evidence', models.JSONField(default=dict, help_text='What the screen showed for and against')),
+                ('against', models.BooleanField(default=False)),
                 ('at', models.DateTimeField(auto_now_add=True)),
                 ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL)),
                 ('request', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='labs.labrequest')),
@@ -900,6 +901,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='message',
             constraint=models.UniqueConstraint(fields=('dedupe_key',), name='message_once'),
+        ),
+        migrations.AddIndex(
+            model_name='matchdecision',
+            index=models.Index(condition=models.Q(('active', True), ('against', True)), fields=['unmatched'], name='match_against'),
         ),
         migrations.AddConstraint(
             model_name='matchdecision',

@@ -108,8 +108,9 @@ class UnmatchedResult(models.Model):
 
 class MatchDecision(models.Model):
     """What was decided about an orphan. Append-only but for `active`, which the taking back of a
-    match clears. What rule A did by itself says so for ever in `method`; that a person has looked
-    at it is a decision of its own."""
+    match clears. What rule A did by itself says so for ever in `method`, and what was attached
+    against a contradiction in `against`; that a person has looked at it is a decision of its own.
+    """
 
     class Action(models.TextChoices):
         MATCH = "match", "Matched"
@@ -119,6 +120,7 @@ class MatchDecision(models.Model):
         REOPEN = "reopen", "Opened again"
         SPLIT = "split", "Split"
         CONFIRM = "confirm", "Automatic match looked at"
+        CHECK = "check", "Checked by a second person"
 
     class Method(models.TextChoices):
         PERSON = "person", "A person or a command"
@@ -135,12 +137,21 @@ class MatchDecision(models.Model):
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True)
     reason = models.CharField(max_length=200, blank=True)
     evidence = models.JSONField(default=dict, help_text="What the screen showed for and against")
+    # A match although species, sex or weight differ or the animal is dead: a second person checks.
+    against = models.BooleanField(default=False)
     at = models.DateTimeField(auto_now_add=True)
 
     objects = AppendOnlyQuerySet.as_manager()
 
     class Meta:
         ordering = ("pk",)
+        indexes = (
+            models.Index(
+                fields=["unmatched"],
+                condition=Q(active=True, against=True),
+                name="match_against",
+            ),
+        )
         constraints = (
             models.UniqueConstraint(
                 fields=["unmatched"], condition=Q(active=True), name="one_active_match"

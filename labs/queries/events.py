@@ -8,7 +8,7 @@ from typing import Any
 
 from labs.models import LabEvent, LabRequest, Patient, UnmatchedResult
 from labs.queries.event_words import event_detail, event_what, event_who
-from labs.services.viewing import PATIENT_VIEWED, PRINTED, VIEWED
+from labs.services.viewing import PATIENT_VIEWED, PRINTED, TRENDS_VIEWED, VIEWED
 
 SHOWN = 100
 
@@ -40,7 +40,7 @@ def _events(**lookup: Any) -> list[Event]:
     """One statement; the newest hundred. Who has only looked is named where it matters: on the page
     where a match is taken back."""
     rows = LabEvent.objects.filter(**lookup).select_related("actor", "request")
-    rows = rows.exclude(verb__in=[VIEWED, PRINTED, PATIENT_VIEWED])
+    rows = rows.exclude(verb__in=[VIEWED, PRINTED, PATIENT_VIEWED, TRENDS_VIEWED])
     return [
         Event(
             at=row.at,

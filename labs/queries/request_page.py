@@ -130,6 +130,7 @@ def request_page(request: LabRequest, *, only_reviewed: bool = False) -> Request
     late = is_overdue(request, known, now)
     tests = list(request.tests.all())
     specimens = {t.specimen_id: t.specimen for t in tests if t.specimen}
+    matched = [at for run in results.runs if (at := run.matched_at) is not None]
     page = RequestPage(
         request=request,
         chip=state_chip(request, now, known, stopped=_stopped(messages, orphans)),
@@ -158,9 +159,7 @@ def request_page(request: LabRequest, *, only_reviewed: bool = False) -> Request
         can_cancel=request.state != RequestState.CANCELLED and not results.runs,
         may_be_there=_may_be_there(submission, tests),
         version=head(request),
-        seen_by=witnesses(request, request.requested_at)
-        if any(run.run.unmatched for run in results.runs)
-        else [],
+        seen_by=witnesses(request, min(matched)) if matched else [],
     )
     return replace(page, events=[], messages=[], troubles=[]) if only_reviewed else page
 

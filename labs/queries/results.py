@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Subquery
 
 from labs import interference
 from labs.models import (
@@ -25,6 +25,7 @@ from labs.models import (
 from labs.models.result import VOID_STATUSES
 from labs.queries.history import Earlier, code_of, history, key_of
 from labs.queries.result_rows import Row, row_of
+from labs.queries.second_look import to_check
 from labs.queries.words import Chip
 from labs.services.versions import newest_readings
 
@@ -63,6 +64,11 @@ class RunView:
     @property
     def at(self) -> datetime:
         return self.current.run_at or self.current.received_at
+
+    @property
+    def matched_at(self) -> datetime | None:
+        """Where it came without a request: since when it stands here."""
+        return getattr(self.current, "matched_at", None)
 
     @property
     def tally(self) -> list[tuple[str, str, int]]:
@@ -147,7 +153,15 @@ def results_of(request: LabRequest, *, only_reviewed: bool = False) -> Results:
                 MatchDecision.objects.filter(
                     unmatched=OuterRef("run__unmatched"), active=True, method="auto"
                 )
-            )
+            ),
+            matched_at=Subquery(
+                MatchDecision.objects.filter(
+                    unmatched=OuterRef("run__unmatched"), active=True
+                ).values("at")[:1]
+            ),
+            unchecked=Exists(
+                to_check(request.clinic_id).filter(unmatched=OuterRef("run__unmatched"))
+            ),
         )
         .defer("message__raw", "message__reply")
         .order_by("pk")

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, Sum
 from django.utils import timezone
 
+from labs.matching.compare import serious_words
 from labs.models import (
     Clinic,
     Flag,
@@ -24,6 +25,7 @@ from labs.models import (
 from labs.queries.automatic import to_look_at
 from labs.queries.nav import AMBER, RED, WAITING, age_tone
 from labs.queries.paging import Page, page_of
+from labs.queries.second_look import to_check
 
 MATCHED_FOR = timedelta(hours=48)
 STATES = {
@@ -55,6 +57,16 @@ class Row:
     age: str
     decision: MatchDecision | None
 
+    @property
+    def to_check(self) -> bool:
+        """Whether it was attached against a contradiction and no second person has looked."""
+        return bool(self.decision and self.decision.active and self.decision.against)
+
+    @property
+    def against(self) -> str:
+        """What contradicted the match, in words."""
+        return serious_words(self.decision.evidence["serious"]) if self.decision else ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
@@ -83,12 +95,14 @@ class Filters:
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """`found`: how many of this state fit the filters. `analyzers` and `holders`: what to filter
-    by, of what waits."""
+    """`found`: how many of this state fit the filters. `to_check`: how many wait until that person,
+    who did not attach them, has looked. `analyzers` and `holders`: what to filter by, of what
+    waits."""
 
     state: str
     counts: dict[str, int]
     found: int
+    to_check: int
     page: Page[Row]
     filters: Filters
     analyzers: list[str]
@@ -98,11 +112,21 @@ class Queue:
 NO_FILTERS = Filters()
 
 
-def queue(clinic: Clinic, state: str, number: int, filters: Filters = NO_FILTERS) -> Queue:
+def queue(
+    clinic: Clinic,
+    state: str,
+    number: int,
+    filters: Filters = NO_FILTERS,
+    *,
+    viewer: User | None = None,
+) -> Queue:
     now = timezone.now()
     orphans = UnmatchedResult.objects.filter(clinic=clinic)
     decided = MatchDecision.objects.filter(active=True, at__gte=now - MATCHED_FOR)
-    recent = Q(state=UnmatchedState.MATCHED, pk__in=decided.values("unmatched"))
+    unchecked = to_check(clinic.pk)
+    recent = Q(state=UnmatchedState.MATCHED) & (
+        Q(pk__in=decided.values("unmatched")) | Q(pk__in=unchecked.values("unmatched"))
+    )
     states = {
         "waiting": Q(state__in=WAITING),
         "held": Q(state=UnmatchedState.HELD),
@@ -114,17 +138,22 @@ def queue(clinic: Clinic, state: str, number: int, filters: Filters = NO_FILTERS
         ),
     }
     fits = states[state] & filters.condition(clinic, now)
+    others = unchecked.exclude(actor=viewer) if viewer else unchecked
     counts = orphans.aggregate(
         found=Count("pk", filter=fits),
+        to_check=Count("pk", filter=Q(pk__in=others.values("unmatched"))),
         **{name: Count("pk", filter=condition) for name, condition in states.items()},
     )
-    found = counts.pop("found")
+    found, waits_for_check = counts.pop("found"), counts.pop("to_check")
     oldest_first = state in ("waiting", "held", "automatic")
-    order = ("created_at", "pk") if oldest_first else ("-created_at", "-pk")
+    order: tuple[str, ...] = ("created_at", "pk") if oldest_first else ("-created_at", "-pk")
+    rows = orphans.filter(fits)
+    if state == "matched":
+        # First what a second person has still to look at.
+        waits = Exists(unchecked.filter(unmatched=OuterRef("pk")))
+        rows, order = rows.annotate(waits=waits), ("-waits", *order)
     page = page_of(
-        orphans.filter(fits)
-        .select_related("held_by", "suggested_request__patient", "emergency")
-        .order_by(*order),
+        rows.select_related("held_by", "suggested_request__patient", "emergency").order_by(*order),
         number,
     )
     runs: dict[int, list[Any]] = defaultdict(list)
@@ -149,6 +178,7 @@ def queue(clinic: Clinic, state: str, number: int, filters: Filters = NO_FILTERS
         state=state,
         counts=counts,
         found=found,
+        to_check=waits_for_check,
         filters=filters,
         analyzers=_analyzers(clinic),
         holders=_holders(clinic),

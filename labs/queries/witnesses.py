@@ -1,43 +1,71 @@
-"""Who may have acted on results of a request: whoever has viewed, printed or signed them there."""
+"""Who may have acted on results of a request: whoever has viewed, printed or signed them there, or
+has seen them on the animal's record or in its trends."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, tzinfo
+from typing import Any, Self
+
+from django.db.models import Q
 
 from labs.models import LabEvent, LabRequest, Review
-from labs.services.viewing import PRINTED, SENT, VIEWED
+from labs.services.viewing import PATIENT_VIEWED, PRINTED, SENT, TRENDS_VIEWED, VIEWED
 
-WORDS = {VIEWED: "viewed", PRINTED: "printed", SENT: "sent to the owner"}
+# The gravest first.
+WORDS = {SENT: "sent it to the owner", PRINTED: "printed it", VIEWED: "viewed it"}
+BESIDE = {PATIENT_VIEWED: "saw it on the record", TRENDS_VIEWED: "saw it in the trends"}
+ORDER = ["signed it", *WORDS.values(), *BESIDE.values()]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Witness:
-    """`did`: viewed, printed or signed; `at`: the last time."""
+    """`did`: signed it, printed it …; `at`: the last time."""
 
     who: str
     did: str
     at: datetime
+    user: int | None = None
+
+    def words(self, zone: tzinfo) -> str:
+        return f"{self.who} {self.did} {self.at.astimezone(zone):%-d %b %H:%M}"
+
+    def as_json(self) -> dict[str, Any]:
+        """For the decision that took the match back."""
+        return {"who": self.who, "did": self.did, "at": self.at.isoformat(), "user": self.user}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Self:
+        return cls(**kept | {"at": datetime.fromisoformat(kept["at"])})
 
 
 def witnesses(request: LabRequest | None, since: datetime) -> list[Witness]:
-    """Two statements. Signed first, then printed, then viewed; each person once for each."""
+    """Two statements. In the order of `ORDER`; each person once for each."""
     if request is None:
         return []
-    events = LabEvent.objects.filter(request=request, verb__in=WORDS, at__gte=since)
-    reviews = Review.objects.filter(run__request=request, reviewed_at__gte=since)
-    found: dict[tuple[str, str], datetime] = {}
-    for review in reviews.select_related("reviewed_by").order_by("reviewed_at"):
-        found[("signed", _name(review.reviewed_by))] = review.reviewed_at
+    reviews = list(
+        Review.objects.filter(run__request=request, reviewed_at__gte=since)
+        .select_related("reviewed_by")
+        .order_by("reviewed_at")
+    )
+    # Whoever may see signed results alone has seen none before that.
+    seen = Q(patient=request.patient_id, verb__in=BESIDE, data__only_reviewed=False)
+    if reviews:
+        seen |= Q(patient=request.patient_id, verb__in=BESIDE, at__gte=reviews[0].reviewed_at)
+    events = LabEvent.objects.filter(Q(request=request, verb__in=WORDS) | seen, at__gte=since)
+    found: dict[tuple[str, Any], datetime] = {}
+    for review in reviews:
+        found[("signed it", review.reviewed_by)] = review.reviewed_at
     for event in events.select_related("actor").order_by("pk"):
-        found[(WORDS[event.verb], _name(event.actor))] = event.at
-    order = ["signed", "sent to the owner", "printed", "viewed"]
+        found[((WORDS | BESIDE)[event.verb], event.actor)] = event.at
     return sorted(
-        (Witness(who=who, did=did, at=at) for (did, who), at in found.items()),
-        key=lambda witness: (order.index(witness.did), witness.who),
+        (
+            Witness(who=_name(user), did=did, at=at, user=user.pk if user else None)
+            for (did, user), at in found.items()
+        ),
+        key=lambda witness: (ORDER.index(witness.did), witness.who),
     )
 
 
 def _name(user: Any) -> str:
-    return user.get_full_name() or str(user.get_username())
+    return user.get_full_name() or str(user.get_username()) if user else "A program"

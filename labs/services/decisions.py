@@ -67,6 +67,7 @@ def decide(
         method=method,
         reason=reason[:200],
         evidence=evidence or {},
+        against=bool((evidence or {}).get("serious")),
     )
     record(
         f"unmatched.{action}",

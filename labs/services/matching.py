@@ -21,6 +21,7 @@ from labs.models import (
     UnmatchedResult,
     UnmatchedState,
 )
+from labs.queries.witnesses import witnesses
 from labs.services import emergency_codes, outbox, panels, states, submissions
 from labs.services.decisions import claim, decide
 from labs.services.events import record
@@ -114,7 +115,8 @@ def unmatch(
     reason: str,
 ) -> None:
     """Take a match back: the result leaves the patient's record and waits in the queue again. A
-    request that was made for it alone is cancelled, never deleted.
+    request that was made for it alone is cancelled, never deleted. The decision keeps who may have
+    acted on it meanwhile.
 
     Raises Stale, NotAllowed, InvalidInput without a reason or where it is not matched.
     """
@@ -131,6 +133,7 @@ def unmatch(
         )
         decision = unmatched.decisions.select_related("patient").get(active=True)
         request = submissions.locked(decision.request_id)
+        seen_by = witnesses(request, decision.at)
         RequestedTest.objects.filter(reported_run__unmatched=unmatched).update(reported_run=None)
         tests = list(request.tests.filter(runs__unmatched=unmatched).distinct())
         unmatched.runs.update(request=None, requested_test=None, review_state=ReviewState.WAITING)
@@ -144,6 +147,7 @@ def unmatch(
             reason,
             patient=decision.patient,
             request=request,
+            evidence={"seen_by": [witness.as_json() for witness in seen_by]},
         )
         if request.retrospective and not request.runs.exists():
             request.cancelled_at = timezone.now()

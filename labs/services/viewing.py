@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 VIEWED, PRINTED = "result.viewed", "result.printed"
-PATIENT_VIEWED = "patient.viewed"
+PATIENT_VIEWED, TRENDS_VIEWED = "patient.viewed", "trends.viewed"
 # Of the report for the owner, see labs/services/owner_report.py.
 SENT, NOT_SENT, TOLD = "result.sent", "result.not_sent", "result.told"
 
@@ -26,9 +26,18 @@ def viewed(*, acting_user: User, request: LabRequest) -> None:
         _note(VIEWED, acting_user, request)
 
 
-def looked_at(*, acting_user: User, patient: Patient) -> None:
-    """That the patient's record was opened; each time, in one statement."""
-    record(PATIENT_VIEWED, clinic=patient.clinic, acting_user=acting_user, patient=patient)
+def looked_at(
+    *, acting_user: User, patient: Patient, only_reviewed: bool, trends: bool = False
+) -> None:
+    """That the patient's record, or its trends, were opened; each time, in one statement.
+    `only_reviewed`: what no veterinarian has signed was not shown."""
+    record(
+        TRENDS_VIEWED if trends else PATIENT_VIEWED,
+        clinic=patient.clinic,
+        acting_user=acting_user,
+        patient=patient,
+        only_reviewed=only_reviewed,
+    )
 
 
 def printed(*, acting_user: User, request: LabRequest) -> None:

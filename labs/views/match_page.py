@@ -15,12 +15,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs import roles
+from labs.matching.compare import serious_words
 from labs.models import MatchDecision, Patient, UnmatchedResult, UnmatchedState
 from labs.queries import orphans
 from labs.queries.candidates import Candidate, candidates_for, rank, separated
 from labs.queries.refused import refused
 from labs.queries.witnesses import witnesses
 from labs.queries.words import duration
+from labs.services import second_look
 from labs.services.automatic import TAKEN_BACK
 
 CARDS = 3
@@ -111,6 +113,9 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "active": active,
         "to_look_at": _to_look_at(active, decisions),
         "taken_back": TAKEN_BACK,
+        "to_check": bool(active and active.against) and not _looked(active, decisions),
+        "against": serious_words(active.evidence["serious"]) if active and active.against else "",
+        "checked_back": second_look.TAKEN_BACK,
         "place": orphans.place_of(unmatched),
         "may_match": roles.may(request.user, unmatched.clinic, "match"),
         "waited": duration(waited),
@@ -131,8 +136,13 @@ def _to_look_at(active: MatchDecision | None, decisions: list[MatchDecision]) ->
     """Whether an automatic match stands that no person has looked at."""
     if active is None or active.method != MatchDecision.Method.AUTO:
         return False
-    looked = MatchDecision.Action.CONFIRM
-    return not any(each.action == looked and each.pk > active.pk for each in decisions)
+    return not _looked(active, decisions)
+
+
+def _looked(active: MatchDecision | None, decisions: list[MatchDecision]) -> bool:
+    """Whether somebody has said since then that it is right."""
+    said = (MatchDecision.Action.CONFIRM, MatchDecision.Action.CHECK)
+    return any(active and each.action in said and each.pk > active.pk for each in decisions)
 
 
 def undo_seconds(unmatched: UnmatchedResult, user: Any, active: MatchDecision | None = None) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path
@@ -13,10 +14,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labs.errors import InvalidInput, Stale
 from labs.matching.reading import plain
-from labs.models import LabRequest, UnmatchedResult
+from labs.models import LabRequest, MatchDecision, UnmatchedResult
 from labs.queries import orphans, shadow
 from labs.queries.candidates import Candidate, beside, candidates_for
-from labs.services import automatic, matching
+from labs.queries.second_look import to_check
+from labs.queries.witnesses import Witness
+from labs.services import automatic, matching, second_look
 from labs.views import ways_out
 from labs.views.access import laboratory_required
 from labs.views.match_act import act, load_orphan
@@ -133,16 +136,30 @@ def unmatch(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpRespons
             expected_version=version,
             reason=said(post, "reason") or (UNDONE if at_once else ""),
         )
+        _tell(request, unmatched)
 
     return act(request, load_orphan(request, uuid, door), door, take_back)
 
 
+def _tell(request: HttpRequest, unmatched: UnmatchedResult) -> None:
+    """Name the others who may have acted on what was taken back, on whichever page comes next."""
+    back = unmatched.decisions.filter(action=MatchDecision.Action.UNMATCH).last()
+    seen_by = [Witness.from_json(each) for each in back.evidence["seen_by"]] if back else []
+    others = [each for each in seen_by if each.user != request.user.pk]
+    if others:
+        words = ", ".join(each.words(unmatched.clinic.zone) for each in others)
+        messages.warning(request, f"Tell who may have acted on it: {words}.")
+
+
 @require_POST
 def confirm(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
-    """A person has looked at what rule A attached, and it is right."""
+    """A person has looked at what rule A attached, or at what another person attached against a
+    contradiction, and it is right."""
 
     def look(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> None:
-        automatic.confirm(acting_user=user, unmatched=unmatched, expected_version=version)
+        waits = to_check(unmatched.clinic_id).filter(unmatched=unmatched).exists()
+        confirm_it = second_look.check if waits else automatic.confirm
+        confirm_it(acting_user=user, unmatched=unmatched, expected_version=version)
 
     return act(request, load_orphan(request, uuid, door), door, look)
 
@@ -162,6 +179,7 @@ def move(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
             request=_target_of(post, candidate),
             evidence=_evidence(candidate, found, post),
         )
+        _tell(request, unmatched)
 
     orphan = load_orphan(request, uuid, door)
     return act(request, orphan, door, move_there, refused="It stays where it is.")

@@ -52,12 +52,9 @@ def page(request: StaffRequest, uuid: UUID) -> HttpResponse:
         with_weight(Patient.objects.for_user(request.user).select_related("owner", "clinic")),
         uuid=uuid,
     )
-    shown = patient_page(
-        patient,
-        page_number(request.GET.get("page")),
-        only_reviewed="unreviewed" not in request.rights,
-    )
-    viewing.looked_at(acting_user=request.user, patient=patient)
+    at_desk = "unreviewed" not in request.rights
+    shown = patient_page(patient, page_number(request.GET.get("page")), only_reviewed=at_desk)
+    viewing.looked_at(acting_user=request.user, patient=patient, only_reviewed=at_desk)
     return render(request, "labs/patient.html", {"page": shown, "patient": patient})
 
 

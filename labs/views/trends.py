@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 from labs.models import Patient
 from labs.queries.patients import with_weight
 from labs.queries.trends import SPANS, trends
+from labs.services import viewing
 from labs.views.access import StaffRequest, load, staff_required
 
 
@@ -24,9 +25,12 @@ def page(request: StaffRequest, uuid: UUID) -> HttpResponse:
     codes = request.GET.getlist("a")[:200]
     span = request.GET.get("span", "")
     span = span if span in SPANS else ""
+    at_desk = "unreviewed" not in request.rights
+    shown = trends(patient, codes, span, only_reviewed=at_desk)
+    viewing.looked_at(acting_user=request.user, patient=patient, only_reviewed=at_desk, trends=True)
     context = {
         "patient": patient,
-        "page": trends(patient, codes, span, only_reviewed="unreviewed" not in request.rights),
+        "page": shown,
         "codes": codes,
         "span": span,
         "spans": [("", "All"), ("year", "A year"), ("month", "A month")],

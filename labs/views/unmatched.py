@@ -11,6 +11,7 @@ from labs.queries import events, shadow
 from labs.queries import unmatched as queries
 from labs.queries.paging import page_number
 from labs.queries.witnesses import Witness, witnesses
+from labs.services import second_look
 from labs.services.automatic import TAKEN_BACK
 from labs.views.access import StaffRequest, laboratory_required, load
 from labs.views.polling import unchanged
@@ -29,11 +30,12 @@ def index(request: StaffRequest) -> HttpResponse:
     )
     number = page_number(request.GET.get("page"))
     context = {
-        "queue": queries.queue(request.clinic, state, number, filters),
+        "queue": queries.queue(request.clinic, state, number, filters, viewer=request.user),
         "states": queries.STATES,
         "ages": queries.AGES,
         "version": version,
         "taken_back": TAKEN_BACK,
+        "checked_back": second_look.TAKEN_BACK,
     }
     if not request.htmx and "administer" in request.rights:
         context |= {"shadow": shadow.shadow(request.clinic), "rule": shadow.rule()}

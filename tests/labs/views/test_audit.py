@@ -107,7 +107,7 @@ def test_looking_at_a_patient_is_on_record(
     address = reverse("labs:patient", args=[patient.uuid])
     page = signed_in(alice).get(address)
     event = LabEvent.objects.get(verb="patient.viewed")
-    assert (event.actor, event.patient, event.data) == (alice, patient, {})
+    assert (event.actor, event.patient) == (alice, patient)
     assert "P-SEEN" in shown(reader, person="alice")
     assert "opened the patient" not in page.content.decode()  # not in the record's own history
 

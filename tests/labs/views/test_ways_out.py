@@ -132,6 +132,63 @@ def test_who_has_viewed_printed_or_signed_it_is_named(
     assert "result viewed" not in text(signed_in(alice).get(page)), "noise in the history"
 
 
+@pytest.mark.parametrize(
+    ("page", "did"),
+    [("/patients/{}/", "saw it on the record"), ("/patients/{}/trends/", "saw it in the trends")],
+)
+def test_who_saw_it_on_the_record_or_in_its_trends_is_named_before_and_after(
+    alice: User,
+    bob: User,
+    signed_in: SignIn,
+    orphan: UnmatchedResult,
+    biscuit: Patient,
+    page: str,
+    did: str,
+) -> None:
+    signed_in(bob).get(page.format(biscuit.uuid))  # before it stood there
+    client = signed_in(alice)
+    matching.match(
+        acting_user=alice, unmatched=orphan, patient=biscuit, expected_version=orphan.version
+    )
+    assert "<b>Bob</b>" not in text(client.get(address(orphan)))
+    other = factories.make_patient(biscuit.clinic)
+    signed_in(bob).get(page.format(other.uuid))
+    assert "<b>Bob</b>" not in text(client.get(address(orphan))), "of another animal"
+    assert signed_in(bob).get(page.format(biscuit.uuid)).status_code == 200
+    client.get(page.format(biscuit.uuid))
+    assert f"<b>Bob</b> {did}" in text(client.get(address(orphan)))
+    answer = post(client, orphan, "unmatch/", reason="Wrong dog", next="/unmatched/")
+    said = text(client.get(answer.url))
+    assert f"Tell who may have acted on it: Bob {did}" in said
+    assert "alice" not in said.partition("Tell who")[2].partition("</p>")[0], "who does it knows"
+    assert f"Meanwhile Bob {did}" in text(client.get(address(orphan))), "and it stays on record"
+
+
+def test_who_may_see_signed_results_alone_has_seen_none_before_that(
+    clinic: Clinic,
+    alice: User,
+    bob: User,
+    signed_in: SignIn,
+    orphan: UnmatchedResult,
+    biscuit: Patient,
+    matched: LabRequest,
+) -> None:
+    desk = factories.make_staff("reception", clinic=clinic, username="desk", first_name="Dee")
+    signed_in(desk).get(f"/patients/{biscuit.uuid}/")
+    assert "<b>Dee</b>" not in text(signed_in(alice).get(address(orphan)))
+    vet = factories.make_staff("vet", clinic=clinic, username="vet")
+    matched.refresh_from_db()
+    review.sign(acting_user=vet, request=matched, expected_version=matched.version)
+    assert "<b>Dee</b>" not in text(signed_in(alice).get(address(orphan)))
+    signed_in(desk).get(f"/patients/{biscuit.uuid}/")
+    assert "<b>Dee</b> saw it on the record" in text(signed_in(alice).get(address(orphan)))
+    client = signed_in(alice)
+    target = factories.make_patient(clinic, name="Biscuit")
+    form = move_form(orphan, target)
+    said = text(client.get(post(client, orphan, "move/", **form).url))
+    assert "Tell who may have acted on it: vet signed it" in said and "Dee saw it" in said
+
+
 def test_who_looked_before_the_match_has_seen_nothing_of_it(
     alice: User, bob: User, signed_in: SignIn, orphan: UnmatchedResult, biscuit: Patient
 ) -> None:
