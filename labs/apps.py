@@ -15,12 +15,14 @@ def load_catalogue(*, using: str, **_: Any) -> None:
 def guard_audit(*, using: str, **_: Any) -> None:
     from django.db import connections
 
-    from labs.models import LabEvent, append_only
+    from labs.models import append_only, kept_bodies
 
     connection = connections[using]
     # Not yet, where migrations were run backwards or only in part.
-    if LabEvent._meta.db_table in connection.introspection.table_names():
-        append_only.install(connection)
+    tables = connection.introspection.table_names()
+    for guard in (append_only, kept_bodies):
+        if guard.TABLE in tables:
+            guard.install(connection)
 
 
 class LabsConfig(AppConfig):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 
+# Of a request in these no result is expected any more.
+NOTHING_TO_COME = ("complete", "cancelled")
 # An order that the laboratory has not taken by then is said to staff.
 UNDELIVERED = timedelta(minutes=15)
 

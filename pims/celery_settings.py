@@ -74,6 +74,7 @@ settings: dict[str, Any] = {
         # Due once a day in each clinic's own time zone, half hours among them.
         "send digests": {"task": "pims.tasks.send_digests", "schedule": 600.0},
         "forget old events": {"task": "pims.tasks.forget_old_events", "schedule": 3600.0},
+        "forget old bodies": {"task": "pims.tasks.forget_old_bodies", "schedule": 6 * 3600.0},
         "learn turnarounds": {"task": "pims.tasks.learn_turnarounds", "schedule": 3600.0},
     },
 }

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
-from labs.models import LabEvent, append_only
+from labs.models import append_only, kept_bodies
 
 MIB = 1024 * 1024
 SECONDS_APART = 30
@@ -50,6 +50,20 @@ def generated_secrets(**_: Any) -> list[CheckMessage]:
         "E010",
         f"{' and '.join(lying)} was generated into {folder}, beside the data.",
         "Give it in the environment, from where secrets are kept.",
+    )
+
+
+@register(Tags.security, deploy=True)
+def guessable_key(**_: Any) -> list[CheckMessage]:
+    """E018: whoever guesses it signs a session of anybody; Django only warns."""
+    key = str(settings.SECRET_KEY)
+    if len(key) >= 50 and len(set(key)) >= 5 and not key.startswith("django-insecure-"):
+        return []
+    return _problem(
+        "E018",
+        "SECRET_KEY is short, repeats itself, or is one that Django made for development.",
+        "At least 50 random characters: "
+        "python -c 'import secrets; print(secrets.token_urlsafe(50))'",
     )
 
 
@@ -147,13 +161,18 @@ def clocks(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessag
 
 @register(Tags.database, deploy=True)
 def audit_guarded(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """E017: the audit's triggers were dropped or disabled."""
+    """E017: the triggers of the audit, or of the messages' bodies, were dropped or disabled."""
     for alias in databases or []:
         tables = connections[alias].introspection.table_names()
-        if LabEvent._meta.db_table in tables and not append_only.installed(connections[alias]):
+        bare = [
+            guard.TABLE
+            for guard in (append_only, kept_bodies)
+            if guard.TABLE in tables and not guard.installed(connections[alias])
+        ]
+        if bare:
             return _problem(
                 "E017",
-                "The audit's table takes UPDATE and DELETE: its triggers are not there.",
+                f"{' and '.join(bare)} can be changed: not all of their triggers are there.",
                 "Find out who removed them, then run migrate, which makes them anew.",
             )
     return []

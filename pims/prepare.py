@@ -9,6 +9,7 @@ import importlib
 import io
 import os
 import sys
+from typing import Any
 
 import django
 from django.conf import settings
@@ -28,7 +29,10 @@ def everything(*, demo: bool) -> None:
     os.environ["COLLECTING_STATIC"] = "1"
     try:
         read_settings()
+        refuse_unsafe(include_deployment_checks=True)
         migrate()
+        # What only the database knows: whether it keeps what it commits, and the audit's guard.
+        refuse_unsafe(include_deployment_checks=True, databases=["default"], tags=["database"])
         collect_static()
         if demo:
             if not (settings.VAR_DIR / "demo").exists():
@@ -60,6 +64,20 @@ def read_settings() -> None:
     for message in run_checks():
         if message.is_serious():
             raise Refused(" ".join(filter(None, [str(message.msg), message.hint])))
+
+
+def refuse_unsafe(**which: Any) -> None:
+    """Raises Refused with a line for each error of the deployment checks, where it is a production
+    installation. An id in SILENCED_SYSTEM_CHECKS is a risk that its operator takes."""
+    if not settings.PRODUCTION:
+        return
+    found = [
+        " ".join(filter(None, [f"{message.id}:", str(message.msg), message.hint]))
+        for message in run_checks(**which)
+        if message.is_serious() and not message.is_silenced()
+    ]
+    if found:
+        raise Refused("\n".join(found))
 
 
 def migrate() -> None:

@@ -75,6 +75,8 @@ FIELD_ENCRYPTION_KEYS = [
 ]
 
 LOGGING = log.config(debug=DEBUG)
+# Ids of checks that are to stop no start: each is a risk that the operator takes.
+SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 if not ALLOWED_HOSTS:

@@ -3,7 +3,16 @@ from __future__ import annotations
 from celery import shared_task
 
 from integrations.heska import connections
-from labs.services import automatic, digest, journal, retention, sweeping, turnaround, watch
+from labs.services import (
+    automatic,
+    blanking,
+    digest,
+    journal,
+    retention,
+    sweeping,
+    turnaround,
+    watch,
+)
 
 
 @shared_task
@@ -44,6 +53,12 @@ def forget_expired_tokens() -> None:
 def forget_old_events() -> None:
     """The audit is kept for AUDIT_RETENTION_DAYS."""
     retention.forget_old_events()
+
+
+@shared_task
+def forget_old_bodies() -> None:
+    """Each clinic says how long it keeps the bodies of messages; by default for ever."""
+    blanking.forget_old_bodies()
 
 
 @shared_task

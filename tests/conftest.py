@@ -11,15 +11,16 @@ from django.core.management.commands import flush
 from django.core.management.sql import sql_flush
 
 TRIGGERS = [f"labs_labevent_no_{what}" for what in ("update", "delete", "replace")]
+NO_TRUNCATE = "labs_labevent_no_truncate"
 
 
 def _flush_sql(style: Any, connection: Any, **options: Any) -> list[str]:
-    """A test that commits is cleaned up by deleting all rows, which the audit refuses on SQLite;
-    after the flush its triggers are made anew, as after `migrate`."""
+    """A test that commits is cleaned up by deleting all rows, on PostgreSQL by TRUNCATE, which the
+    audit refuses; after the flush its triggers are made anew, as after `migrate`."""
     sql = list(sql_flush(style, connection, **options))
     if connection.vendor == "sqlite":
         return [*(f"DROP TRIGGER IF EXISTS {name}" for name in TRIGGERS), *sql]
-    return sql
+    return [f"DROP TRIGGER IF EXISTS {NO_TRUNCATE} ON labs_labevent", *sql]
 
 
 flush.sql_flush = _flush_sql  # type: ignore[attr-defined]

@@ -57,6 +57,7 @@ class ClinicAdmin(ClinicScopedAdmin):
     search_fields = ("name", "public_id")
     fields = (
         *("name", "timezone", "public_id", "digest_at", "digest_to", "automatic"),
+        "keep_messages_days",
         *("address", "phone", "email", "logo", "no_logo"),
     )
     instead = "A clinic's records are kept. Take its staff away to close it."

@@ -6,7 +6,7 @@ from labs.models.clinic import Analyzer, Automatic, Clinic, ClinicLogo, Membersh
 from labs.models.code import ClinicCode, CodeKind
 from labs.models.emergency import EmergencyCode
 from labs.models.event import LabEvent
-from labs.models.message import Message, MessageState
+from labs.models.message import Blanked, Message, MessageState
 from labs.models.own import OwnInterval, OwnPanel
 from labs.models.patient import Owner, Patient, Sex, Species, Visit, Weight
 from labs.models.request import (
@@ -44,6 +44,7 @@ __all__ = [
     "Analyzer",
     "Attachment",
     "Automatic",
+    "Blanked",
     "Clinic",
     "ClinicCode",
     "ClinicLogo",

@@ -1,4 +1,4 @@
-"""The audit's table refuses UPDATE and DELETE in the database itself, whoever asks.
+"""The audit's table refuses UPDATE, DELETE and TRUNCATE in the database itself, whoever asks.
 
 Installed after every `migrate` (labs/apps.py) and not by a migration: SQLite drops triggers when a
 later migration rebuilds the table. A row older than AUDIT_RETENTION_DAYS may be deleted, so that
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TABLE = "labs_labevent"
 REFUSED = f"{TABLE} is append-only"
 TRIGGERS = (f"{TABLE}_no_update", f"{TABLE}_no_delete", f"{TABLE}_no_replace")
+# PostgreSQL's: the first is for UPDATE and DELETE. TRUNCATE fires no trigger of rows; with CASCADE
+# that of another table reaches this one too.
+ON_POSTGRESQL = (TRIGGERS[0], f"{TABLE}_no_truncate")
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
@@ -56,11 +59,16 @@ def lifted(connection: BaseDatabaseWrapper) -> Iterator[None]:
 def installed(connection: BaseDatabaseWrapper) -> bool:
     """Whether the database refuses today. One statement."""
     if connection.vendor == "postgresql":
-        sql, wanted = "SELECT tgname FROM pg_trigger WHERE tgenabled = 'O'", {TRIGGERS[0]}
+        # 'A' fires in a session that replicates, too; 'R' in no other, 'D' never.
+        sql = (
+            "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND tgrelid = %s::regclass"
+        )
+        wanted = set(ON_POSTGRESQL)
     else:
-        sql, wanted = "SELECT name FROM sqlite_master WHERE type = 'trigger'", set(TRIGGERS)
+        sql = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s"
+        wanted = set(TRIGGERS)
     with connection.cursor() as cursor:
-        cursor.execute(sql)
+        cursor.execute(sql, [TABLE])
         return wanted <= {name for (name,) in cursor.fetchall()}
 
 
@@ -79,8 +87,10 @@ def _install_postgresql(connection: BaseDatabaseWrapper, days: int) -> None:
     function = f"""
         CREATE OR REPLACE FUNCTION {TABLE}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF TG_OP = 'DELETE' AND OLD.at < now() - interval '{days} days' THEN
-                RETURN OLD;
+            IF TG_OP = 'DELETE' THEN
+                IF OLD.at < now() - interval '{days} days' THEN
+                    RETURN OLD;
+                END IF;
             END IF;
             RAISE EXCEPTION '{REFUSED}' USING ERRCODE = 'integrity_constraint_violation';
         END $$"""
@@ -88,7 +98,10 @@ def _install_postgresql(connection: BaseDatabaseWrapper, days: int) -> None:
         cursor.execute(function)
     if not installed(connection):
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"CREATE OR REPLACE TRIGGER {TRIGGERS[0]} BEFORE UPDATE OR DELETE ON {TABLE} "
-                f"FOR EACH ROW EXECUTE FUNCTION {TABLE}_refuse()"
-            )
+            for name, when in zip(ON_POSTGRESQL, ("UPDATE OR DELETE", "TRUNCATE"), strict=True):
+                each = "STATEMENT" if when == "TRUNCATE" else "ROW"
+                cursor.execute(
+                    f"CREATE OR REPLACE TRIGGER {name} BEFORE {when} ON {TABLE} "
+                    f"FOR EACH {each} EXECUTE FUNCTION {TABLE}_refuse()"
+                )
+                cursor.execute(f"ALTER TABLE {TABLE} ENABLE TRIGGER {name}")

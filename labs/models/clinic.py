@@ -5,7 +5,7 @@ from datetime import time, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import MinValueValidator, validate_email
 from django.db import models
 from django.utils import timezone
 
@@ -96,6 +96,16 @@ class Clinic(models.Model):
     # The way of scoring that was last seen here, and when it took another one's place.
     automatic_model = models.CharField(max_length=100, blank=True, editable=False)
     automatic_model_changed = models.DateTimeField(null=True, editable=False)
+    # See labs/services/blanking.py.
+    keep_messages_days = models.PositiveIntegerField(
+        "keep messages for (days)",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(90)],
+        help_text="Then the bodies of messages that are filed and settled are emptied; results "
+        "stay, and what a later version would read better is not there to be read again. At least "
+        "90; empty: for ever",
+    )
     digest_on = models.DateField(null=True, editable=False, help_text="The day of the last one")
 
     objects = ClinicsQuerySet.as_manager()

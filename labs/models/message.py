@@ -15,6 +15,13 @@ class MessageState(models.TextChoices):
     SENT = "sent", "Sent"
 
 
+class Blanked(models.TextChoices):
+    """Why the body of a message is not there any more; its hash and ids are."""
+
+    ERASED = "erased", "It named an owner whose data was erased."
+    TIME = "time", "The clinic keeps the bodies of messages no longer than this."
+
+
 class Message(models.Model):
     """The journal: every body that crossed the border, either way, byte for byte (I1).
 
@@ -40,7 +47,11 @@ class Message(models.Model):
     headers = models.JSONField(default=dict)
     raw = models.BinaryField()
     declared_size = models.BigIntegerField(null=True, help_text="Where the body was cut")
+    # Of the body as it came, for ever: what is sent again is known by it.
     sha256 = models.CharField(max_length=64)
+    # `raw` and `reply` are emptied by labs/services/blanking.py alone, and only of what is settled.
+    blanked_at = models.DateTimeField(null=True, editable=False)
+    blanked = models.CharField(max_length=6, choices=Blanked.choices, blank=True, editable=False)
     dedupe_key = models.CharField(max_length=64, null=True)  # noqa: DJ001 - unique
     redeliveries = models.PositiveIntegerField(default=0)
     received_at = models.DateTimeField(db_index=True)

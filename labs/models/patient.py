@@ -21,6 +21,9 @@ class Owner(models.Model):
     last_name = models.CharField(max_length=100, blank=True)
     phone = models.CharField(max_length=50, blank=True)
     email = models.EmailField(blank=True)
+    # The person asked for it (labs/services/erasing.py): name, phone and e-mail are empty for good,
+    # also where a file of the practice's still has them.
+    erased_at = models.DateTimeField(null=True, editable=False)
 
     objects = OwnerRows.as_manager()
 
@@ -31,7 +34,8 @@ class Owner(models.Model):
         )
 
     def __str__(self) -> str:
-        return ", ".join(part for part in (self.last_name, self.first_name) if part) or "no name"
+        name = ", ".join(part for part in (self.last_name, self.first_name) if part)
+        return name or ("erased" if self.erased_at else "no name")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """The surname on its animals follows."""

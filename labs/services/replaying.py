@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from labs import roles, vendors
+from labs.errors import InvalidInput
 from labs.models import Clinic, Message, MessageState
 from labs.services import journal
 from labs.services.events import record
@@ -52,9 +53,20 @@ def replay(pk: int) -> Replayed:
     )
 
 
+def require_body(message: Message) -> None:
+    """Raises InvalidInput with what became of it."""
+    if message.blanked_at is not None:
+        raise InvalidInput(
+            f"Its body is not there to be read any more. {message.get_blanked_display()} What was "
+            "filed from it stays."
+        )
+
+
 def replay_one(*, acting_user: User, clinic: Clinic, message: Message) -> Replayed:
-    """A person's replay of one message in that clinic's quarantine. Raises NotAllowed."""
+    """A person's replay of one message in that clinic's quarantine. Raises NotAllowed, InvalidInput
+    where its body is not there any more."""
     roles.require(acting_user, clinic, "administer")
+    require_body(message)
     record("message.replayed", clinic=clinic, acting_user=acting_user, message=message)
     return replay(message.pk)
 

@@ -113,6 +113,8 @@ def message_of(pk: int) -> Message:
 
 
 def read_today(message: Message) -> tuple[Report | None, str]:
+    if message.blanked_at is not None:
+        return None, f"Its body is not there any more. {message.get_blanked_display()}"
     try:
         return vendors.get(message.vendor).read(message), ""
     except NotReadable as error:

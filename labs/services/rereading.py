@@ -45,11 +45,13 @@ BATCH = 200
 
 
 def filed(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Those of them from which something was filed. An array is read by its parts."""
+    """Those of them from which something was filed, and which can still be read. An array is read
+    by its parts."""
     return messages.filter(
         direction=Message.Direction.IN,
         state__in=[MessageState.FILED, MessageState.UNMATCHED],
         parts=None,
+        blanked_at=None,
     )
 
 

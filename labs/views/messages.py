@@ -13,10 +13,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from labs import vendors
+from labs.errors import InvalidInput
 from labs.models import Message, MessageState
 from labs.queries import messages as queries
 from labs.queries.paging import page_number
-from labs.services import replaying, rereading
+from labs.services import blanking, replaying, rereading
 from labs.services.events import record
 from labs.views.access import StaffRequest, load, right_required, staff_required
 from labs.views.attachments import safe
@@ -65,6 +66,7 @@ def page(request: StaffRequest, receipt_id: str) -> HttpResponse:
         "target": f"{head}/{tail[:4]}…" if ours and len(tail) > 8 else message.target,
         "parts": queries.parts_of(message),
         "today": _read_today(message),
+        "keeps": blanking.kept_until(message),
     }
     return render(request, "labs/message.html", context)
 
@@ -76,7 +78,8 @@ def _read_today(message: Message) -> dict[str, Any] | None:
     if not inbound or message.state not in (MessageState.FILED, MessageState.UNMATCHED):
         return None
     version = vendors.get(message.vendor).adapter_version
-    if message.adapter_version in ("", version) or message.parts.exists():
+    emptied = message.blanked_at is not None
+    if emptied or message.adapter_version in ("", version) or message.parts.exists():
         return None
     return {"version": version, "differs": rereading.compare(message.pk)}
 
@@ -85,6 +88,8 @@ def _read_today(message: Message) -> dict[str, Any] | None:
 @staff_required
 def replay(request: StaffRequest, receipt_id: str) -> HttpResponse:
     message = _message(request, receipt_id)
+    if gone := _gone(request, message):
+        return gone
     replayed = replaying.replay_one(
         acting_user=request.user, clinic=request.clinic, message=message
     )
@@ -119,6 +124,8 @@ def reread(request: StaffRequest, receipt_id: str) -> HttpResponse:
     """Put in place what the page listed. It names what it saw, so that nobody agrees to another
     difference than the one that was shown."""
     message = _message(request, receipt_id)
+    if gone := _gone(request, message):
+        return gone
     difference = rereading.compare(message.pk)
     if difference is None:
         notices.success(request, "It is read the same way today: nothing had to change.")
@@ -138,9 +145,21 @@ def reread(request: StaffRequest, receipt_id: str) -> HttpResponse:
 def body(request: StaffRequest, receipt_id: str) -> HttpResponse:
     """The bytes as they came."""
     message = _message(request, receipt_id)
+    if gone := _gone(request, message):
+        return gone
     record("message.exported", clinic=message.clinic, acting_user=request.user, message=message)
     response = HttpResponse(bytes(message.raw), content_type="application/octet-stream")
     return safe(response, f"{message.receipt_id}.json", inline=False)
+
+
+def _gone(request: StaffRequest, message: Message) -> HttpResponse | None:
+    """Its page with what became of its body; None where it is there."""
+    try:
+        replaying.require_body(message)
+    except InvalidInput as error:
+        notices.error(request, error.message)
+        return redirect("labs:message", receipt_id=message.receipt_id)
+    return None
 
 
 def _message(request: StaffRequest, receipt_id: str) -> Message:

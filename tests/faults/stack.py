@@ -135,9 +135,7 @@ class Stack:
 
     def clear(self) -> None:
         """No messages and nothing made from them; clinics, requests and clients stay."""
-        self.postgres.query(
-            "TRUNCATE labs_message, labs_testrun, labs_unmatchedresult, labs_labevent CASCADE"
-        )
+        self.postgres.empty("labs_message", "labs_testrun", "labs_unmatchedresult", "labs_labevent")
 
 
 def web(port: int, env: dict[str, str], directory: Path, *, application: str = "") -> Web:

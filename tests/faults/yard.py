@@ -209,7 +209,7 @@ class Yard:
         (self.directory / "beat").unlink(missing_ok=True)
         self.redis.revive()
         client(self).flushall()
-        self.postgres.query("TRUNCATE labs_labrequest, labs_message, labs_labevent CASCADE")
+        self.postgres.empty("labs_labrequest", "labs_message", "labs_labevent")
         self.postgres.query(
             "UPDATE heska_connection SET token = '', token_id = NULL, token_expires_at = NULL, "
             "token_lease = NULL, token_not_before = NULL, token_failures = 0, refused_at = NULL"

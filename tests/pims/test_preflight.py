@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography.fernet import Fernet
 
 from pims import preflight
+from tests.blackbox.installation import database_url
 
 ROOT = Path(__file__).resolve().parents[2]
+SAFE = {
+    "PUBLIC_BASE_URL": "https://lab.example.org",
+    "ALLOWED_HOSTS": "lab.example.org",
+    "HESKA_ALLOW_INSECURE": "",
+    "DEBUG": "",
+}
 
 
 @pytest.fixture
@@ -35,7 +44,8 @@ def taken() -> Iterator[int]:
             return
 
 
-def refusal(*args: object, **env: object) -> str:
+def refusal(*args: object, lines: int = 1, **env: object) -> str:
+    """The last line; one before it says that a database is being made."""
     result = subprocess.run(
         [sys.executable, "-m", "pims.run", *map(str, args)],
         cwd=ROOT,
@@ -45,9 +55,9 @@ def refusal(*args: object, **env: object) -> str:
         timeout=60,
     )
     assert result.returncode == 1, result.stdout + result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    return lines[0]
+    said = result.stderr.strip().splitlines()
+    assert len(said) == lines, result.stderr
+    return said[-1]
 
 
 @pytest.mark.parametrize("mode", ["demo", "serve"])
@@ -115,12 +125,57 @@ def test_production_without_its_secrets(tmp_path: Path) -> None:
 def test_database_that_does_not_answer(tmp_path: Path) -> None:
     env = {
         "DATABASE_URL": "postgresql://pims@127.0.0.1:1/pims",
-        "SECRET_KEY": "x" * 60,
+        "SECRET_KEY": secrets.token_urlsafe(50),
         "FIELD_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "VAR_DIR": tmp_path,
+        **SAFE,
     }
 
     sentence = refusal("serve", "--port", 18765, **env)
 
     assert sentence.startswith("The database cannot be used (")
     assert sentence.endswith("Check DATABASE_URL and that the server runs.")
+
+
+@pytest.mark.parametrize(
+    ("id_", "unsafe"),
+    [
+        ("E002", {"HESKA_ALLOW_INSECURE": "1"}),
+        ("E003", {"PUBLIC_BASE_URL": "http://lab.example.org"}),
+        ("E006", {"FAILPOINT": "committed"}),
+        ("E009", {"DEBUG": "1"}),
+        ("E011", {"ALLOWED_HOSTS": "*"}),
+        ("E012", {"INTAKE_MAX_BYTES": "10"}),
+        ("E014", {"AUDIT_RETENTION_DAYS": "30"}),
+        ("E018", {"SECRET_KEY": "changeme"}),
+    ],
+)
+def test_an_unsafe_production_does_not_start(
+    tmp_path: Path, id_: str, unsafe: dict[str, str]
+) -> None:
+    """Before anything is connected to: nothing listens at that database's address."""
+    env = {
+        "DATABASE_URL": "postgresql://pims@127.0.0.1:1/pims",
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "FIELD_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "VAR_DIR": tmp_path,
+        **SAFE,
+        **unsafe,
+    }
+
+    assert refusal("serve", "--port", 18765, **env).startswith(f"pims.{id_}: ")
+
+
+@pytest.mark.django_db  # so that it runs in the half on PostgreSQL
+def test_a_production_whose_database_is_unsafe_does_not_start(tmp_path: Path) -> None:
+    if not os.environ.get("DATABASE_URL"):
+        pytest.skip("a production installation is one on PostgreSQL")
+    with database_url() as database:
+        env = {"DATABASE_URL": database, "VAR_DIR": tmp_path, **SAFE}
+        env["SECRET_KEY"] = secrets.token_urlsafe(50)
+        # The suite's own server does not sync.
+        assert refusal("serve", "--port", 18765, **env, lines=2).startswith("pims.E015: ")
+        env["SILENCED_SYSTEM_CHECKS"] = "pims.E015"
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("DROP TRIGGER labs_labevent_no_truncate ON labs_labevent")
+        assert refusal("serve", "--port", 18765, **env).startswith("pims.E017: ")

@@ -44,6 +44,40 @@ def test_a_plain_manager_is_refused_too(event: LabEvent) -> None:
             change()
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "TRUNCATE labs_labevent",
+        "TRUNCATE labs_labevent CASCADE",
+        "TRUNCATE labs_message CASCADE",
+        "TRUNCATE labs_clinic RESTART IDENTITY CASCADE",
+    ],
+)
+def test_emptying_the_table_is_refused(event: LabEvent, sql: str) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("TRUNCATE is PostgreSQL's own")
+    with connection.cursor() as cursor:  # the rows just made wait for their foreign keys
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+        connection.cursor().execute(sql)
+    assert LabEvent.objects.get().verb == "patient.changed"
+
+
+@pytest.mark.parametrize("name", append_only.ON_POSTGRESQL)
+@pytest.mark.parametrize(
+    "how", ["DROP TRIGGER {name} ON {table}", "{alter} DISABLE TRIGGER {name}"]
+)
+def test_a_trigger_that_is_gone_is_seen_and_made_anew(name: str, how: str) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has triggers of its own")
+    table = append_only.TABLE
+    with connection.cursor() as cursor:
+        cursor.execute(how.format(name=name, table=table, alter=f"ALTER TABLE {table}"))
+    assert not append_only.installed(connection)
+    append_only.install(connection)
+    assert append_only.installed(connection)
+
+
 def test_replace_is_refused(event: LabEvent) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("REPLACE is SQLite's own")
