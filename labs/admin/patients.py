@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from labs.admin.scope import ClinicScopedAdmin
+from labs.admin.scope import ClinicScopedAdmin, NamedFields
 from labs.models import Owner, Patient, Visit, Weight
 from labs.services.patients import MAX_KG
 
@@ -33,7 +33,7 @@ class WeightForm(forms.ModelForm):  # type: ignore[type-arg]
         return kg
 
 
-class WeightInline(admin.TabularInline):  # type: ignore[type-arg]
+class WeightInline(NamedFields, admin.TabularInline):  # type: ignore[type-arg]
     """Rows of a patient whose page has already been found to be the person's own."""
 
     model = Weight

@@ -13,13 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import BaseModelAdmin, InlineModelAdmin
 from django.contrib.admin.utils import NestedObjects
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import router
 from django.db.models import Model, Q, QuerySet
 from django.forms import ModelChoiceField, ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.text import capfirst
 
 from labs.models import Clinic
 from labs.services.events import record
@@ -60,7 +63,24 @@ class ClinicFilter(admin.RelatedFieldListFilter):
         return field.get_choices(include_blank=False, limit_choices_to={"pk__in": own})
 
 
-class ClinicScopedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class NamedFields(BaseModelAdmin):  # type: ignore[type-arg]
+    """Gives a name to inputs that Django's templates leave without: the two halves of a time, and
+    what stands in a table, whose heading is no label."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is None:
+            return field
+        name = capfirst(field.label or "")
+        if isinstance(field.widget, AdminSplitDateTime):
+            for half, word in zip(field.widget.widgets, ("date", "time"), strict=True):
+                half.attrs["aria-label"] = f"{name}: {word}"
+        elif isinstance(self, InlineModelAdmin):
+            field.widget.attrs["aria-label"] = name
+        return field
+
+
+class ClinicScopedAdmin(NamedFields, admin.ModelAdmin):  # type: ignore[type-arg]
     """Base of our admin pages. Permissions come from Membership, never from Django's own table."""
 
     form = ClinicForm
