@@ -150,6 +150,8 @@ class Vocabulary:
             take(self._near(bare), NEAR)
             take(self._cut(bare, cut_from), CUT)
             take(nicknames.of(typed), NICKNAME)
+            for stem in sorted(nicknames.stems(bare)):
+                take(self._beginning(stem), NICKNAME)
             if weak:
                 take(self._weak(bare), WEAK)
         counts: dict[str, int] = {}
@@ -173,14 +175,17 @@ class Vocabulary:
 
     def _cut(self, bare: str, cut_from: int) -> Iterator[str]:
         if len(bare) >= cut_from:
-            if self._sorted is None:
-                self._sorted = sorted(self._keys)
-            start = bisect_left(self._sorted, bare)
-            while start < len(self._sorted) and self._sorted[start].startswith(bare):
-                yield self._sorted[start]
-                start += 1
+            yield from self._beginning(bare)
         for end in range(3, len(bare)):
             yield bare[:end]
+
+    def _beginning(self, bare: str) -> Iterator[str]:
+        if self._sorted is None:
+            self._sorted = sorted(self._keys)
+        start = bisect_left(self._sorted, bare)
+        while start < len(self._sorted) and self._sorted[start].startswith(bare):
+            yield self._sorted[start]
+            start += 1
 
     def _weak(self, bare: str) -> Iterator[str]:
         if len(bare) < 4:

@@ -38,6 +38,7 @@ def patient_id(orphan: Orphan, animal: OnFile) -> tuple[Judged, str]:
     if not orphan.ids or not animal.patient_id:
         return against, ""
     key, number = reading.id_key(animal.patient_id), reading.digits_of(animal.patient_id)
+    near_in = ""
     for typed_in, typed_key, typed_number in orphan.ids:
         note = "" if typed_in == "patient_id" else f"typed as the {TYPED_AS[typed_in]}"
         if typed_key == key:
@@ -52,17 +53,19 @@ def patient_id(orphan: Orphan, animal: OnFile) -> tuple[Judged, str]:
                 return Judged("patient_id", NOT_GIVEN, 0.0, why), ""
             words = ", ".join(part for part in ("without its letters", note) if part)
             return Judged("patient_id", CLOSE, orphan.id_bits, words, EXACT), typed_in
-        if typed_in != "patient_id":
+        near = _one_off(typed_key, typed_number, key, number)
+        if typed_in != "patient_id" and not near:
             continue
         if why := orphan.around.shared_ids.get(typed_key):
             against = Judged("patient_id", NOT_GIVEN, 0.0, why)
-        elif _one_off(typed_key, typed_number, key, number):
+        elif near:
             bits = log2(max(1.0, ID_M["one_off"] * orphan.registry.total / (10 * len(key))))
             bits = min(PATIENT_ID["one_off"], bits)
-            against = Judged("patient_id", CLOSE, bits, "one digit off", NEAR)
+            words = ", ".join(part for part in ("one digit off", note) if part)
+            against, near_in = Judged("patient_id", CLOSE, bits, words, NEAR), typed_in
         else:
             against = Judged("patient_id", CONFLICT, PATIENT_ID["differs"], "differs", DIFFERS)
-    return against, ""
+    return against, near_in
 
 
 def _one_off(typed_key: str, typed_number: str, key: str, number: str) -> bool:

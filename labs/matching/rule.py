@@ -11,12 +11,12 @@ from rapidfuzz.distance import OSA
 
 from labs.matching import reading
 from labs.matching.hypotheses import TYPED
-from labs.matching.names import EXACT, NEAR, edits
-from labs.matching.score import Ranking, Scored
-from labs.matching.sides import CONFLICT, OnFile, name_key, surname_key
+from labs.matching.names import DIFFERS, EXACT, NEAR, WEAK, edits
+from labs.matching.score import Ranking, Scored, identifiers
+from labs.matching.sides import AGREE, CLOSE, CONFLICT, OnFile, name_key, surname_key
 from labs.matching.weights import AUTOMATIC_MARGIN, AUTOMATIC_PROBABILITY
 
-VERSION = "rule-a-1"
+VERSION = "rule-a-2"
 # Names typed for runs that are no animal's.
 CONTROLS = frozenset({"test", "qc", "control", "water", "calibration", "calibrator", "blank"})
 TEXT_CATEGORIES = ("microbiology", "pathology", "cytology", "histology", "culture")
@@ -86,6 +86,21 @@ def _id_of_another(case: Case, first: Scored) -> bool:
 
 def _differs(case: Case, first: Scored) -> bool:
     return any(each.sign == CONFLICT for each in first.judged)
+
+
+def _another_here(case: Case, first: Scored) -> bool:
+    """Two Bellas are in the house, and the id was left over from the run of the other one: name and
+    id agree, and it is the wrong animal. Where nobody enters visits, any of that name may be."""
+    told_apart = {"owner", "age"} & set(identifiers(first))
+    both = first.of("patient_id").level == EXACT and first.of("microchip").level == EXACT
+    if told_apart or both:
+        return False
+    known = case.ranking.orphan.around.visits_known
+    return any(
+        each.of("patient_name").level not in ("", DIFFERS, WEAK)
+        and (each.of("seen").sign in (AGREE, CLOSE) or not known)
+        for each in case.ranking.found[1:]
+    )
 
 
 def _too_close(case: Case, first: Scored) -> bool:
@@ -159,6 +174,12 @@ NEVER = (
         sentence="Never where another animal has nearly the same name and owner, or one of the "
         "same household nearly the same name, be it deceased.",
         broken=lambda case, first: bool(case.namesakes),
+    ),
+    Clause(
+        key="another_here",
+        sentence="Never where another animal of nearly the same name was here too, or may have "
+        "been, and neither owner, birth date nor a second number tells them apart.",
+        broken=_another_here,
     ),
     Clause(
         key="tie",

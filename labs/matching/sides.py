@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from labs.matching import hypotheses, reading
 from labs.matching.hypotheses import Registry
-from labs.matching.weights import ELSEWHERE, ID_M, PATIENT_ID, REQUEST_M, SEEN_M
+from labs.matching.weights import AGE_YEARS, ELSEWHERE, ID_M, PATIENT_ID, REQUEST_M, SEEN_M
 
 AGREE, CLOSE, CONFLICT, NOT_GIVEN = "agree", "close", "conflict", "none"
 # A sample is run within hours of the visit that it was taken at.
@@ -22,6 +22,7 @@ NEAR_IN_TIME = timedelta(days=1)
 # A run is believed to have been at the time it says only between these before its message came.
 CLOCK_BEFORE, CLOCK_AFTER = timedelta(days=30), timedelta(hours=2)
 SEEN_CAP = 8.0
+YEAR = timedelta(days=365.25)
 
 
 class Judged(NamedTuple):
@@ -158,6 +159,15 @@ class Orphan:
             return date.fromisoformat(self.said("birth_date")[:10])
         except ValueError:
             return None
+
+    def born_between(self) -> tuple[date, date] | None:
+        """When it was born, by what was typed of its birth date or age."""
+        if self.birth_date is not None:
+            return self.birth_date - YEAR, self.birth_date + YEAR
+        if self.months is None:
+            return None
+        born = self.today - timedelta(days=self.months * 30.44)
+        return born - AGE_YEARS["agrees"] * YEAR, born + AGE_YEARS["agrees"] * YEAR
 
     @property
     def named(self) -> bool:

@@ -90,6 +90,8 @@ def age(orphan: Orphan, animal: OnFile) -> Judged:
     if months is None:
         return NOTHING["age"]
     off = abs(months - (orphan.today - born).days / 30.44) / 12
+    if off <= AGE_YEARS["same"]:
+        return Judged("age", AGREE, AGE["same"], "", EXACT)
     if off <= AGE_YEARS["agrees"]:
         return Judged("age", AGREE, AGE["agrees"], "", EXACT)
     if off <= AGE_YEARS["close"]:
@@ -102,6 +104,8 @@ def weight(orphan: Orphan, animal: OnFile) -> Judged:
         return NOTHING["weight"]
     kg, unit_said = orphan.weight
     times = float(max(kg, animal.weight_kg) / min(kg, animal.weight_kg))
+    if times <= WEIGHT_TIMES["same"]:
+        return Judged("weight", AGREE, WEIGHT["same"], "", EXACT)
     if times <= WEIGHT_TIMES["agrees"]:
         return Judged("weight", AGREE, WEIGHT["agrees"], "", EXACT)
     if times <= WEIGHT_TIMES["close"]:

@@ -8,7 +8,7 @@ from a clinic's own matches once it has 500 of them, never inside a running queu
 
 from __future__ import annotations
 
-VERSION = "weights-1"
+VERSION = "weights-2"
 
 # That the animal is not in the records at all, before anything is compared.
 NOBODY = 0.10
@@ -63,10 +63,13 @@ OWNER_ID = {"exact": 10.0, "differs": -2.0}
 SPECIES = {"m": 0.96, "differs": -3.5}
 SEX = {"agrees": 0.9, "differs": -3.3}
 BIRTH = {"exact": 9.0, "exact_first": 5.0, "year": 0.3, "differs": -5.0}
-AGE = {"agrees": 1.7, "close": -1.5, "differs": -5.0}
-AGE_YEARS = {"agrees": 1.6, "close": 3.0}
-WEIGHT = {"agrees": 1.8, "close": -1.0, "unit": -0.5, "differs": -5.0}
-WEIGHT_TIMES = {"agrees": 1.15, "close": 1.67, "pounds": 2.0, "pounds_most": 2.45}
+# A typed age is in whole years, rounded or cut off, so one year off is the rule.
+AGE = {"same": 2.1, "agrees": 0.5, "close": -1.5, "differs": -5.0}
+AGE_YEARS = {"same": 1.0, "agrees": 1.6, "close": 3.0}
+# Two weighings within a week are a few percent apart, and one in ten of all animals of a species
+# weighs that much too; up to 15 percent apart it is one in four.
+WEIGHT = {"same": 2.8, "agrees": 1.3, "close": -1.0, "unit": -0.5, "differs": -5.0}
+WEIGHT_TIMES = {"same": 1.05, "agrees": 1.15, "close": 1.67, "pounds": 2.0, "pounds_most": 2.45}
 BREED = {"m": 0.9, "differs": -3.0, "cap": 8.0}
 
 # Here within hours of the run, or within a day: log2(m / share of the patients that were); the rest

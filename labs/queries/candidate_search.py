@@ -40,7 +40,7 @@ from labs.queries.vocabulary import registry_of
 from labs.services import codes
 
 # How many of one search's animals are looked at: the latest seen first.
-NAMESAKES, HOUSEHOLDS = 300, 100
+NAMESAKES, UNLIKE, HOUSEHOLDS, NEAR_IDS = 300, 100, 100, 60
 LATELY = timedelta(days=2)
 # Names looked up together with surnames, so that their pairs stay few.
 NAMES, SURNAMES = 100, 60
@@ -137,7 +137,19 @@ def _rows(
     search.add(id_key=ids)
     search.add(chip_key=chips)
     search.add(name_key=names, surname_key=surnames)
-    search.latest(NAMESAKES, name_key=_keys(orphan, "names", (EXACT, NEAR), NAMES) or names)
+    lately = at - LATELY if orphan.around.visits_known else None
+    search.latest(NEAR_IDS, since=lately, id_key=_near_ids(orphan))
+    alike = search.alike(
+        NAMESAKES,
+        names=_keys(orphan, "names", STRONG, NAMES),
+        species=orphan.said("species_code"),
+        sex=sex if (sex := orphan.said("sex_code")) in ("M", "F") else "",
+        born=orphan.born_between(),
+    )
+    search.latest(
+        UNLIKE if alike else NAMESAKES,
+        name_key=_keys(orphan, "names", (EXACT, NEAR), NAMES) or names,
+    )
     search.latest(HERE, since=at - LATELY, name_key=names)
     exact = _keys(orphan, "surnames", (EXACT,), SURNAMES)
     search.latest(HOUSEHOLDS, surname_key=exact or surnames)
@@ -148,6 +160,25 @@ def _rows(
     pks = asked_for | set(search.pks())
     animals = Patient.objects.filter(pk__in=pks, clinic=clinic_id, is_test=False)
     return {row[0]: row for row in animals.order_by().values_list(*COLUMNS)}
+
+
+def _near_ids(orphan: Orphan) -> list[str]:
+    """What the registry keeps of every id that is one wrong digit, or two exchanged ones, from what
+    was typed."""
+    found: dict[str, None] = {}
+    for typed_in, _, _ in orphan.ids:
+        text = orphan.said(typed_in)
+        if not 4 <= sum(c.isdigit() for c in text) <= 12:
+            continue
+        for place, digit in enumerate(text):
+            if not digit.isdigit():
+                continue
+            for other in "0123456789":
+                found[stored_id(text[:place] + other + text[place + 1 :])] = None
+            after = text[place + 1 : place + 2]
+            if after.isdigit():
+                found[stored_id(text[:place] + after + digit + text[place + 2 :])] = None
+    return list(found)
 
 
 def _of_request(orphan: Orphan, clinic_id: int) -> frozenset[int]:

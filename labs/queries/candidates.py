@@ -26,7 +26,7 @@ from labs.models import (
     TestState,
     UnmatchedResult,
 )
-from labs.queries.candidate_search import gather
+from labs.queries.candidate_search import Gathered, gather
 from labs.queries.on_file import weights_of
 from labs.services.panels import panel_of
 
@@ -132,16 +132,9 @@ def rank(
     """
     runs = list(runs)
     suggested = _suggested(unmatched)
-    ordered = list(Panel.objects.all())
-    covered = [panel for run in runs if (panel := panel_of(run, ordered)) is not None]
-    panels = frozenset(panel.pk for panel in covered)
-    gathered = gather(unmatched, runs, panels, suggested=suggested, chosen=chosen)
-    ranking = score.rank(
-        gathered.orphan,
-        gathered.animals,
-        among_equals=_shuffled(unmatched.uuid.hex),
-        keep=gathered.asked_for,
-    )
+    covered = _covered(runs)
+    gathered = _gathered(unmatched, runs, covered, chosen)
+    ranking = _ranking(unmatched, gathered)
     best = [each for each in ranking.found if speaks_for(ranking, each)][:SHOWN]
     named = [each for each in ranking.found if each.animal.key in gathered.asked_for]
     scored = {each.animal.key: each for each in (*best, *named)}
@@ -169,6 +162,34 @@ def rank(
         )
     found.sort(key=lambda c: (not c.chosen, not c.suggested))
     return Ranked(found=separated(found[:SHOWN]), ranking=ranking, nobody=ranking.nobody)
+
+
+def ranking_of(unmatched: UnmatchedResult, *, runs: Iterable[TestRun]) -> Ranking:
+    """The bare ranking of `rank`, with nothing read for a screen."""
+    runs = list(runs)
+    return _ranking(unmatched, _gathered(unmatched, runs, _covered(runs), None))
+
+
+def _covered(runs: Iterable[TestRun]) -> list[Panel]:
+    """The panels that the runs are of."""
+    ordered = list(Panel.objects.all())
+    return [panel for run in runs if (panel := panel_of(run, ordered)) is not None]
+
+
+def _gathered(
+    unmatched: UnmatchedResult, runs: list[TestRun], covered: list[Panel], chosen: UUID | None
+) -> Gathered:
+    panels = frozenset(panel.pk for panel in covered)
+    return gather(unmatched, runs, panels, suggested=_suggested(unmatched), chosen=chosen)
+
+
+def _ranking(unmatched: UnmatchedResult, gathered: Gathered) -> Ranking:
+    return score.rank(
+        gathered.orphan,
+        gathered.animals,
+        among_equals=_shuffled(unmatched.uuid.hex),
+        keep=gathered.asked_for,
+    )
 
 
 def beside(others: Iterable[Candidate]) -> list[dict[str, Any]]:

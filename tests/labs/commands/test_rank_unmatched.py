@@ -51,7 +51,7 @@ def test_it_says_who_and_why(clinic: Clinic) -> None:
     first = answer["candidates"][0]
     assert (first["patient_id"], first["grade"]) == ("P-10003", "certain")
     assert first["probability"] > 0.99 > answer["nobody"]
-    assert first["evidence"]["weights"] == "weights-1"
+    assert first["evidence"]["weights"] == "weights-2"
     assert first["evidence"]["why"].startswith("Name exact (+")
     assert "Here that day" in first["evidence"]["why"]
     assert answer["automatic"] is False  # by names alone never

@@ -216,7 +216,7 @@ def test_the_json_of_a_message_may_hold_more_than_texts() -> None:
 
 def test_evidence_is_plain_json() -> None:
     stored = against(TYPED).as_json()
-    assert (stored["comparison"], stored["weights"]) == ("compare-2", "weights-1")
+    assert (stored["comparison"], stored["weights"]) == ("compare-2", "weights-2")
     assert json.loads(json.dumps(stored)) == stored
     bits = stored["fields"][0].pop("bits")
     assert bits > 5

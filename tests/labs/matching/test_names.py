@@ -107,3 +107,20 @@ def test_kept_in_step_by_put() -> None:
 def test_a_small_clinic_is_no_measure_of_the_world() -> None:
     """With two animals on file, both called Bella, the name still says something."""
     assert Vocabulary({"bella": 2}).classify("bella").weigh(NAME).bits(EXACT) > 4
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "is_one"),
+    [
+        ("josie", "josephine", True),
+        ("barney", "barnaby", True),
+        ("sammy", "samson", True),
+        ("maxie", "maximus", True),
+        ("bells", "bella", False),  # one letter off, which is nearer than a pet form
+        ("ty", "tyson", False),
+        ("sammy", "sally", False),
+    ],
+)
+def test_a_pet_form_is_made_of_the_beginning(typed: str, name: str, is_one: bool) -> None:
+    found = Vocabulary({name: 3, "otto": 2}).classify(typed, weak=False)
+    assert (found.level(name) == NICKNAME) is is_one

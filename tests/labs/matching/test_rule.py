@@ -70,6 +70,10 @@ BROKEN: dict[str, dict[str, Any]] = {
     "merged": {"merged": frozenset({1})},
     "location": {"other_location": True},
     "namesake": {"namesakes": (animal(3, "Biscuit"),)},
+    "another_here": {
+        "typed": {"owner_last_name": ""},
+        "others": (animal(2, "Biscuit", "Okafor", species="cat", last_seen=AT),),
+    },
     "tie": {"others": (animal(1, "Biscuit", **BISCUIT),)},
     "margin": {
         "others": (animal(4, "Biscuit", patient_id="P-90001", last_seen=AT, sex="M"),),
@@ -123,6 +127,18 @@ def test_an_id_left_over_from_the_animal_before_keeps_it_back() -> None:
     """The names are right and the id is another's: neither may have it by itself."""
     assert automatic(case({"patient_id": "P-10002"}))[0] is False
     assert automatic(case({"patient_id": "P-10002", "patient_name": "Luna"}))[0] is False
+
+
+def test_an_id_left_over_from_a_namesake_in_the_house_keeps_it_back() -> None:
+    """The name is right and so is the id: for the other Biscuit, whose sample ran before."""
+    here = (animal(2, "Biscuit", "Okafor", species="cat", last_seen=AT),)
+    away = (animal(2, "Biscuit", "Okafor", species="cat"),)
+    unsaid = {"owner_last_name": ""}
+    assert automatic(case(unsaid, others=here))[0] is False
+    assert automatic(case(unsaid, others=away)) == (True, ())
+    assert automatic(case(others=here)) == (True, ())
+    chip = {"microchip": "985112000000001"}
+    assert automatic(case(unsaid | chip, others=here)) == (True, ())
 
 
 def test_a_shared_id_keeps_it_back() -> None:

@@ -180,7 +180,7 @@ def test_what_stood_on_the_screen_is_kept_with_the_decision(world: World) -> Non
     namesake = factories.make_patient(world.clinic)
     world.attach(world.biscuit)
     evidence = MatchDecision.objects.get().evidence
-    assert (evidence["comparison"], evidence["weights"]) == ("compare-2", "weights-1")
+    assert (evidence["comparison"], evidence["weights"]) == ("compare-2", "weights-2")
     by_key = {field["key"]: field for field in evidence["fields"]}
     assert by_key["patient_name"]["typed"] == "BISCUIT"
     assert by_key["patient_name"]["sign"] == "agree"
