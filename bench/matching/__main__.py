@@ -31,6 +31,13 @@ def main() -> None:
     parser.add_argument(
         "--automatic", type=int, default=0, metavar="N", help="until so many automatic matches"
     )
+    parser.add_argument(
+        "--own-ids-one-in",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of results with their own animal's id rank one in N only (bench/matching/alone.py)",
+    )
     parser.add_argument("--baselines", type=int, default=0, metavar="N", help="over N orphans")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -60,7 +67,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     clinic, numbers = load(made, visits=not given.without_visits)
     analyse()
     loaded = time.perf_counter() - start
-    system = System(clinic, numbers, DAY)
+    system = System(clinic, numbers, made)
     cases = orphans.make(made, given.orphans, given.seed + 1)
     system.measure(cases[:5])  # the process reads the names once
     outcome = system.measure(cases)
@@ -78,10 +85,13 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
             hard = suite(made, random.Random(given.seed + 2), given.suites)
             found["suites"][name] = system.measure(hard).report()
     if given.automatic:
-        more = orphans.make(made, given.automatic * 6, given.seed + 3, always_id=True)
-        decided = system.measure(more, stop_at=given.automatic)
-        found["automatic"] = decided.report()
-        found["wrong_and_sure"] += decided.wrong
+        from bench.matching import alone
+
+        decided = alone.decide(
+            system, made, given.seed + 3, given.automatic, one_in=given.own_ids_one_in
+        )
+        found["wrong_and_sure"] += decided.pop("wrong")
+        found["automatic"] = decided
     if given.baselines:
         from bench.matching.baselines import ExactPoints, wratio
 
@@ -137,9 +147,9 @@ def say(found: dict[str, Any]) -> None:
     if each := found.get("automatic"):
         bound = 3 / max(1, each["automatic"])
         print(
-            f"automatic: {each['automatic_wrong']} wrong of {each['automatic']} decisions of "
-            f"{each['cases'] + each['nobody_cases']} results with an id "
-            f"(95 % bound 1 in {1 / bound:,.0f})"
+            f"automatic: {each['automatic_wrong']} wrong of {each['automatic']} decisions on "
+            f"{each['results']} results with an id (95 % bound 1 in {1 / bound:,.0f}); "
+            f"{each['ranked']} ranked, {each['ranked_risky']} of them with another animal's id"
         )
     print(f"calibration error {scorer['calibration_error']}; milliseconds {scorer['ms']}")
     for each in found["wrong_and_sure"][:20]:

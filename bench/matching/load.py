@@ -36,7 +36,7 @@ def load(made: Made, *, visits: bool) -> tuple[Clinic, dict[int, int]]:
     Owner.objects.bulk_create(list(owners.values()), batch_size=BATCH)
     numbers: dict[int, int] = {}
     stored: dict[int, Patient] = {}
-    wanted = {animal.number for animal in (*made.here, *(a for a, _ in made.around))}
+    wanted = {animal.number for animal in _whose_visits(made)}
     for start in range(0, len(animals), 50_000):
         some = [_patient(clinic, owners, animal) for animal in animals[start : start + 50_000]]
         Patient.objects.bulk_create(some, batch_size=BATCH)
@@ -72,12 +72,16 @@ def _patient(clinic: Clinic, owners: dict[int, Owner], animal: Animal) -> Patien
     )
 
 
+def _whose_visits(made: Made) -> list[Animal]:
+    return [*made.here, *(a for a, _ in made.around), *(a for a, _ in made.staged_here)]
+
+
 def _visits(made: Made, clinic: Clinic, stored: dict[int, Patient]) -> None:
     here = [animal for animal in made.here if animal.number in stored]
     visits = [(animal, animal.seen or made.day, animal.doctor) for animal in here]
     visits += [
         (animal, at, made.doctors[animal.number % len(made.doctors)])
-        for animal, at in made.around
+        for animal, at in (*made.around, *made.staged_here)
         if animal.number in stored
     ]
     Visit.objects.bulk_create(

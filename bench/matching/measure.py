@@ -6,10 +6,10 @@ import statistics
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from bench.matching.orphans import Case
+from bench.matching.registry import Clinic as Made
 from labs.models import Clinic, TestRun, UnmatchedResult
 from labs.queries import automatic, candidates
 
@@ -90,17 +90,18 @@ class Outcome:
 class System:
     """The queries that the matching screen and `rank_unmatched` use, on unsaved orphans."""
 
-    def __init__(self, clinic: Clinic, numbers: dict[int, int], day: datetime) -> None:
-        self.clinic, self.numbers, self.day = clinic, numbers, day
+    def __init__(self, clinic: Clinic, numbers: dict[int, int], made: Made) -> None:
+        self.clinic, self.numbers = clinic, numbers
+        self.day, self.staged = made.day, made.staged
 
     def orphan(self, case: Case) -> tuple[UnmatchedResult, list[TestRun]]:
-        unmatched = UnmatchedResult(clinic=self.clinic, typed=case.typed, created_at=self.day)
+        came = self.staged if case.staged else self.day
+        unmatched = UnmatchedResult(clinic=self.clinic, typed=case.typed, created_at=came)
         run = TestRun(clinic=self.clinic, test_code="HHEM-1", test_name="CBC")
         run.shown = []  # type: ignore[attr-defined]
         return unmatched, [run]
 
-    def measure(self, cases: list[Case], *, stop_at: int = 0) -> Outcome:
-        """`stop_at`: so many automatic decisions are enough."""
+    def measure(self, cases: list[Case]) -> Outcome:
         outcome = Outcome()
         for case in cases:
             unmatched, runs = self.orphan(case)
@@ -109,8 +110,6 @@ class System:
             outcome.milliseconds.append((time.perf_counter() - start) * 1000)
             alone, _ = automatic.would_be(unmatched, runs, ranked)
             self.count(outcome, case, ranked, alone)
-            if stop_at and outcome.automatic >= stop_at:
-                break
         return outcome
 
     def count(self, outcome: Outcome, case: Case, ranked: candidates.Ranked, alone: bool) -> None:

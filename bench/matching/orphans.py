@@ -4,7 +4,7 @@ Knows nothing of the scorer. The rates were set before anything was measured, an
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.matching.registry import Animal, Clinic, draws
 
@@ -69,6 +69,8 @@ class Case:
     truth: Animal | None
     requested: bool
     groups: set[str] = field(default_factory=set)
+    # Run on the staged day, not on the ordinary one.
+    staged: bool = False
 
 
 def make(clinic: Clinic, count: int, seed: int, *, always_id: bool = False) -> list[Case]:
@@ -246,6 +248,9 @@ def _id(
 
 def twins(clinic: Clinic, rng: random.Random, count: int, *, here: bool) -> list[Case]:
     """Another animal has the same name and the same owner's surname."""
+    if here:
+        some = rng.sample(clinic.staged_twins, min(count, len(clinic.staged_twins)))
+        return [replace(_plain(animal), staged=True) for animal in some]
     groups: dict[tuple[str, str], list[Animal]] = {}
     for animal in clinic.animals:
         if not animal.deceased and not animal.held_out:
@@ -253,7 +258,7 @@ def twins(clinic: Clinic, rng: random.Random, count: int, *, here: bool) -> list
                 animal
             )
     same = [a for each in groups.values() if len(each) > 1 for a in each]
-    same = [animal for animal in same if (animal.seen is not None) == here]
+    same = [animal for animal in same if animal.seen is None]
     return [_plain(animal) for animal in rng.sample(same, min(count, len(same)))]
 
 
@@ -308,6 +313,41 @@ def wrong_id(clinic: Clinic, rng: random.Random, count: int) -> list[Case]:
     return cases
 
 
+def namesakes_id(clinic: Clinic, rng: random.Random, count: int) -> list[Case]:
+    """Two of one name, species and sex were here; the id is still that of the other one, and nobody
+    typed an owner. Name and id agree, and it is the wrong animal."""
+    cases = []
+    for animal, before in rng.sample(
+        clinic.staged_namesakes, min(count, len(clinic.staged_namesakes))
+    ):
+        case = replace(_plain(animal, owner=False), staged=True)
+        case.typed["patient_id"] = before.patient_id
+        cases.append(case)
+    return cases
+
+
+def near_id(clinic: Clinic, rng: random.Random, count: int) -> list[Case]:
+    """One wrong digit made the id that of a namesake, and nobody typed an owner."""
+    numbers = {a.number: a for a in clinic.animals if not a.deceased and not a.held_out}
+    cases = []
+    for animal in rng.sample(list(numbers.values()), len(numbers)):
+        digits = f"{animal.number:06d}"
+        others = [
+            numbers.get(int(digits[:place] + other + digits[place + 1 :]))
+            for place in range(len(digits))
+            for other in "0123456789"
+        ]
+        for other in others:
+            if other and other is not animal and other.name.lower() == animal.name.lower():
+                case = _plain(animal, owner=False)
+                case.typed["patient_id"] = other.patient_id
+                cases.append(case)
+                break
+        if len(cases) >= count:
+            break
+    return cases
+
+
 def stale_id(clinic: Clinic, rng: random.Random, count: int) -> list[Case]:
     """The id of the animal before it, the species, and nothing else."""
     cases = []
@@ -347,6 +387,8 @@ SUITES = {
     "new pet of a known client": lambda c, r, n: new_pet(c, r, n, replacement=False),
     "new pet named like the deceased one": lambda c, r, n: new_pet(c, r, n, replacement=True),
     "another animal's id, right names": wrong_id,
+    "the id of a namesake who is here too": namesakes_id,
+    "one wrong digit, a namesake's id": near_id,
     "stale id and species alone": stale_id,
     "a name and nothing else": name_alone,
 }

@@ -32,6 +32,7 @@ RATES = {
     "mix": 0.25,
 }
 DOCTORS = 9
+STAGED_BEFORE = timedelta(days=20)
 CATS = ("Domestic Shorthair", "Domestic Longhair", "Siamese", "Burmese", "Ragdoll", "Birman")
 
 
@@ -72,6 +73,12 @@ class Clinic:
     here: list[Animal]
     # Of the day before and the day after: neither of them is what was run.
     around: list[tuple[Animal, datetime]]
+    # Some days before, so that the ordinary day stays as the rates make it: twins of whom one was
+    # here, and namesakes of other owners who were both here. For the suites that try to fool.
+    staged: datetime
+    staged_twins: list[Animal] = field(default_factory=list)
+    staged_namesakes: list[tuple[Animal, Animal]] = field(default_factory=list)
+    staged_here: list[tuple[Animal, datetime]] = field(default_factory=list)
 
 
 class Draw:
@@ -117,7 +124,47 @@ def make(animals: int, seed: int, day: datetime) -> Clinic:
         (animal, day + timedelta(hours=rng.uniform(14, 23)) * rng.choice((-1, 1)))
         for animal in others
     ]
-    return Clinic(day, made, doctors, here, around)
+    clinic = Clinic(day, made, doctors, here, around, day - STAGED_BEFORE)
+    _stage(clinic, random.Random(seed + 1))
+    return clinic
+
+
+def _stage(clinic: Clinic, rng: random.Random) -> None:
+    """One in 500 animals is a twin that is here, one in 250 one of two namesakes that both are, and
+    about as many others as on any day."""
+    known = [a for a in clinic.animals if not a.deceased and not a.held_out]
+    count = max(20, len(clinic.animals) // 500)
+    pairs = [(a, b) for each in _alike(known, twins=True) for a, b in itertools.pairwise(each)]
+    clinic.staged_twins = [pair[0] for pair in rng.sample(pairs, min(count, len(pairs)))]
+    pairs = [
+        (a, b)
+        for each in _alike(known, twins=False)
+        for a, b in zip(each[::2], each[1::2], strict=False)
+        if a.owner is not b.owner and a.owner.surname.lower() != b.owner.surname.lower()
+    ]
+    clinic.staged_namesakes = rng.sample(pairs, min(count, len(pairs)))
+    others = rng.sample(known, max(8, int(len(known) * RATES["seen_each_day"])))
+    here = {
+        animal.number: animal
+        for animal in (
+            *clinic.staged_twins,
+            *itertools.chain.from_iterable(clinic.staged_namesakes),
+            *others,
+        )
+    }
+    clinic.staged_here = [
+        (animal, clinic.staged - timedelta(minutes=rng.randrange(5, 360)))
+        for animal in here.values()
+    ]
+
+
+def _alike(known: list[Animal], *, twins: bool) -> list[list[Animal]]:
+    """Those of one name, with one surname or else of one species and sex."""
+    groups: dict[tuple[str, ...], list[Animal]] = {}
+    for animal in known:
+        more = (animal.owner.surname.lower(),) if twins else (animal.species, animal.sex)
+        groups.setdefault((animal.name.lower(), *more), []).append(animal)
+    return [each for each in groups.values() if len(each) > 1]
 
 
 def _animal(rng: random.Random, number: int, owner: Owner, today: date) -> Animal:

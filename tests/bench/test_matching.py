@@ -34,20 +34,30 @@ def bench(*arguments: str) -> dict[str, Any]:
 
 def assert_never_wrong(found: dict[str, Any]) -> None:
     """Where it is sure, and where it would act alone."""
-    parts = [found["scorer"], *found.get("suites", {}).values()]
-    parts += [found["automatic"]] if "automatic" in found else []
-    for part in parts:
+    scorer = found["scorer"]
+    for part in (scorer, found.get("automatic", scorer)):
         assert part["automatic_wrong"] == 0, found["wrong_and_sure"]
-    for part in (found["scorer"], found.get("automatic", found["scorer"])):
-        assert part["p99_wrong"] <= 0.0003 * part["p99"], found["wrong_and_sure"]
-        assert part["certain_wrong"] <= part["p99_wrong"]
+    assert scorer["p99_wrong"] <= 0.0003 * scorer["p99"], found["wrong_and_sure"]
+    assert scorer["certain_wrong"] <= scorer["p99_wrong"]
     for name, suite in found.get("suites", {}).items():
         assert suite["automatic"] == 0, name
 
 
+def assert_no_suite_is_empty(found: dict[str, Any], least: int) -> None:
+    """A suite without cases proves nothing: the twins had none at 10,000 animals for a while."""
+    assert len(found["suites"]) == 10
+    for name, suite in found["suites"].items():
+        assert suite["cases"] + suite["nobody_cases"] >= least, name
+
+
 def test_at_10_000_animals_the_gates_hold() -> None:
-    found = bench("--size", "10000", "--orphans", "500", "--suites", "20", "--baselines", "60")
+    found = bench(
+        *("--size", "10000", "--orphans", "500", "--suites", "20", "--baselines", "60"),
+        *("--automatic", "1500", "--own-ids-one-in", "15"),
+    )
     scorer = found["scorer"]
+    assert_no_suite_is_empty(found, 15)
+    assert found["automatic"]["ranked_risky"] > 50
     # Of results that name an animal in any way; a species and a weight alone are nobody's.
     assert scorer["named"]["cases"] > 450
     assert scorer["named"]["top1"] >= 97
@@ -63,9 +73,10 @@ def test_at_10_000_animals_the_gates_hold() -> None:
 @pytest.mark.skipif(not FULL, reason="FULL=1: half an hour and more")
 def test_at_100_000_animals_the_gates_hold() -> None:
     found = bench(
-        *("--size", "100000", "--orphans", "3000", "--suites", "400", "--automatic", "30000")
+        *("--size", "100000", "--orphans", "3000", "--suites", "150", "--automatic", "30000")
     )
     scorer = found["scorer"]
+    assert_no_suite_is_empty(found, 100)
     assert scorer["named"]["top1"] >= 96
     assert scorer["named"]["top3"] >= 97.5
     assert scorer["groups"]["owner given"]["top3"] >= 99
@@ -74,7 +85,6 @@ def test_at_100_000_animals_the_gates_hold() -> None:
 
 
 @pytest.mark.skipif(not FULL, reason="FULL=1")
-@pytest.mark.xfail(reason="88.4 % measured over 473: the gate is not reached yet", strict=False)
 def test_at_100_000_animals_without_visits() -> None:
     found = bench("--size", "100000", "--orphans", "2000", "--without-visits")
     assert found["scorer"]["named"]["top3"] >= 90
