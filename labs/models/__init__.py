@@ -6,6 +6,7 @@ from labs.models.clinic import Analyzer, Automatic, Clinic, ClinicLogo, Membersh
 from labs.models.code import ClinicCode, CodeKind
 from labs.models.emergency import EmergencyCode
 from labs.models.event import LabEvent
+from labs.models.looking import Looking
 from labs.models.message import Blanked, Message, MessageState
 from labs.models.own import OwnInterval, OwnPanel
 from labs.models.patient import Owner, Patient, Sex, Species, Visit, Weight
@@ -56,6 +57,7 @@ __all__ = [
     "LabRequest",
     "LabResult",
     "Link",
+    "Looking",
     "MatchDecision",
     "Membership",
     "Message",

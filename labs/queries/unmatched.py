@@ -58,6 +58,13 @@ class Row:
     decision: MatchDecision | None
 
     @property
+    def whose(self) -> str:
+        """What was typed and to whom it was attached, for whoever cannot see the row."""
+        typed = self.orphan.typed.get("patient_name") or "no name typed"
+        patient = self.decision.patient if self.decision else None
+        return f"{typed} on {patient.name}, {patient.patient_id}" if patient else typed
+
+    @property
     def to_check(self) -> bool:
         """Whether it was attached against a contradiction and no second person has looked."""
         return bool(self.decision and self.decision.active and self.decision.against)

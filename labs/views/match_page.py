@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -99,6 +99,8 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
     return {
         "unmatched": unmatched,
         "waits": waits,
+        # One for each time that the page is shown: a form that is sent twice is done once.
+        "click": uuid4(),
         "runs": shown,
         "lines": lines,
         "cards": [(c, _cells(c, keys)) for c in found[:CARDS]],

@@ -186,15 +186,30 @@ def move(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
 
 
 def _attach(post: Any, unmatched: UnmatchedResult, user: User, version: int) -> None:
-    candidate, found = _confirmed(post, unmatched)
-    matching.match(
-        acting_user=user,
-        unmatched=unmatched,
-        patient=candidate.patient,
-        request=_target_of(post, candidate),
-        expected_version=version,
-        evidence=_evidence(candidate, found, post) | shadow.judged(unmatched),
-    )
+    try:
+        candidate, found = _confirmed(post, unmatched)
+        matching.match(
+            acting_user=user,
+            unmatched=unmatched,
+            patient=candidate.patient,
+            request=_target_of(post, candidate),
+            expected_version=version,
+            evidence=_evidence(candidate, found, post) | shadow.judged(unmatched),
+        )
+    except Stale:
+        if not _same_click(post, unmatched, user):
+            raise
+
+
+def _same_click(post: Any, unmatched: UnmatchedResult, user: User) -> bool:
+    """Whether this very form was sent before, such as by a double click or a connection that broke
+    before the answer: what the person wanted is done, and a refusal would say the opposite."""
+    click = said(post, "click")[:36]
+    done = unmatched.decisions.filter(active=True, actor=user, evidence__click=click)
+    standing = done.select_related("patient").first() if click else None
+    if standing is None or standing.patient is None:
+        return False
+    return str(standing.patient.uuid) == said(post, "candidate")
 
 
 def _confirmed(post: Any, unmatched: UnmatchedResult) -> tuple[Candidate, list[Candidate]]:
@@ -239,5 +254,6 @@ def _evidence(candidate: Candidate, others: list[Candidate], post: Any) -> dict[
         **candidate.evidence,
         "found_by": "search" if post.get("found_by") == "search" else "list",
         "name_typed": candidate.must_type_name,
+        "click": said(post, "click")[:36],
         "others": beside(others),
     }

@@ -19,7 +19,8 @@ from labs.forms import PatientForm
 from labs.matching.reading import is_placeholder, weight_kg
 from labs.models import Patient, Sex, Species, UnmatchedResult
 from labs.queries.duplicates import Duplicate, duplicates, owners_called
-from labs.services import newcomers, splitting
+from labs.queries.words import listed
+from labs.services import newcomers, presence, splitting
 from labs.views.match_act import STATUS, act, load_orphan, version_of
 from labs.views.match_page import STAFF, Door, said, urls
 from labs.views.numbers import number
@@ -49,11 +50,25 @@ def split(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> HttpResponse:
 
 @require_GET
 def changed(request: Any, uuid: UUID, door: Door = STAFF) -> HttpResponse:
-    """Asked every few seconds by a page that is open: 204 until somebody decides or a message
-    comes. It then says so and changes nothing of what the person is looking at."""
+    """Asked every few seconds by a page that is open: 204 until somebody decides, a message comes,
+    or a colleague looks at it too. It then says so and changes nothing of what the person is
+    looking at. `active`: the person did something since it was last asked."""
     unmatched = load_orphan(request, uuid, door)
+    if request.GET.get("active"):
+        presence.is_here(user=request.user, unmatched=unmatched)
     if unchanged(request, str(unmatched.version)):
-        return HttpResponse(status=204)
+        others = presence.others(user=request.user, unmatched=unmatched)
+        key = "-".join(str(user.pk) for user in others)
+        if key == request.GET.get("here", ""):
+            return HttpResponse(status=204)
+        names = [user.get_full_name() or user.get_username() for user in others]
+        context = {
+            "unmatched": unmatched,
+            "here": key,
+            "names": listed(names) if names else "",
+            "several": len(others) > 1,
+        }
+        return render(request, "labs/match_here.html", context | urls(unmatched, door))
     last = unmatched.decisions.select_related("actor", "patient").last()
     context = {"unmatched": unmatched, "last": last, **urls(unmatched, door)}
     return render(request, "labs/match_changed.html", context)

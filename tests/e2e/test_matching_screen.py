@@ -51,10 +51,8 @@ def test_three_keys_match_and_a_mistake_is_taken_back(page: Any, orphan: str) ->
     key("Enter")
     page.get_by_text("Attached to Tango").first.wait_for()
     assert pressed == ["Enter", "1", "Enter"]
-    # Undone at once by one key and Enter, without a reason.
+    # Undone at once by one key, without a reason.
     press(page, "u")
-    assert page.evaluate(FOCUSED) == "Undo U"
-    press(page, "Enter")
     page.get_by_text("Whose result is this?").first.wait_for()
     assert page.get_by_text("Taken back before, and not proposed again").count() == 1
     # Looked up all the same, and later taken back with a reason.

@@ -4,12 +4,15 @@
   "use strict";
   const $ = (selector) => document.querySelector(selector);
   const rows = () => [...document.querySelectorAll("[data-row]")];
-  let chosen = null; // the address that the chosen row opens, which outlives a refresh of the list
+  // The address that the chosen row opens, which outlives a refresh of the list, and its version.
+  let chosen = null, seen = "";
 
   const link = (row) => row && row.querySelector("a.open");
+  const versionOf = (row) => row?.querySelector("[name=version]")?.value ?? "";
   const choose = (row) => {
     rows().forEach((other) => other.classList.toggle("sel", other === row));
     chosen = row ? link(row)?.getAttribute("href") : null;
+    seen = versionOf(row);
     if (row) row.scrollIntoView({ block: "nearest" });
   };
   const step = (by) => {
@@ -21,8 +24,8 @@
   const typing = (target) => target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
   const keysOn = () => localStorage.getItem("single-keys") !== "off";
   const help = () => { const dialog = $("#keys"); if (dialog) { dialog.querySelector("[data-keys-on]").checked = keysOn(); dialog.showModal(); } };
-  // What the chosen row offers, pressed at once; of a list with a single row that one.
-  const press = (key) => { if (!$("[data-row].sel") && rows().length === 1) choose(rows()[0]); const button = $(`[data-row].sel [data-press="${key}"]`); button?.click(); return Boolean(button); };
+  // What the chosen row offers, pressed at once.
+  const press = (key) => { const button = $(`[data-row].sel [data-press="${key}"]`); button?.click(); return Boolean(button); };
   const go = (id) => { const tab = document.getElementById(id); if (tab) tab.click(); };
 
   const actions = {
@@ -37,7 +40,7 @@
 
   // A barcode scanner types like a keyboard, only faster than anybody, and ends with Enter: what it
   // types is searched for and never acts.
-  const BURST = 45; // milliseconds between two keys
+  const BURST = 80; // milliseconds between two keys: a scanner takes at most 50, a hand hardly under 100
   let burst = "", timer = 0;
   const act = (key) => {
     const action = keysOn() && actions[key.toLowerCase()];
@@ -138,8 +141,11 @@
     });
     opened = [];
     const row = chosen && rows().find((other) => link(other)?.getAttribute("href") === chosen);
-    if (row) row.classList.add("sel");
+    // One that something came for meanwhile is not the one that the person had looked at.
+    if (row && versionOf(row) === seen) row.classList.add("sel");
   });
+  // A single row is chosen when the page is opened, and never by a refresh.
+  if (rows().length === 1 && $("[data-row] [data-press]")) choose(rows()[0]);
   // Whoever takes a match back later must know who has it on paper.
   window.addEventListener("beforeprint", () => {
     const page = $("[data-printed]"), token = $("[name=csrfmiddlewaretoken]");

@@ -1,5 +1,5 @@
-// Keys of the matching screen. They only move the focus or follow a link: what writes is the button
-// that has the focus, and Enter presses it. A barcode scanner types like a keyboard and ends with
+// Keys of the matching screen. They only move the focus or follow a link, but for U, which takes the
+// match back: what attaches is the button that has the focus, and Enter presses it. A barcode scanner types like a keyboard and ends with
 // Enter, so keys that come faster than anybody types are a scan, and a scan only ever searches.
 (() => {
   "use strict";
@@ -17,6 +17,11 @@
     element.scrollIntoView({ block: "nearest" });
     return true;
   };
+  const press = (selector) => {
+    const button = page.querySelector(selector);
+    button?.click();
+    return Boolean(button);
+  };
   const follow = (key) => {
     const link = page.querySelector(`[data-key="${key}"]`);
     link?.click();
@@ -28,7 +33,8 @@
     1: () => choose(1), 2: () => choose(2), 3: () => choose(3),
     n: () => focus("#none"), s: () => focus("#find"), h: () => focus("#hold"),
     c: () => focus("#looked"),
-    u: () => focus("#undo-it") || focus("#undo-now") || focus("#reason"),
+    // The one key that acts: a slip is taken back at once, and what it takes back waits to be matched.
+    u: () => press("#undo-it") || press("#undo-now") || focus("#reason"),
     j: () => follow("j"), k: () => follow("k"),
   };
 
@@ -66,12 +72,33 @@
     timer = setTimeout(settle, BURST);
   }, true);
 
+  // That somebody is here is told to colleagues by what they do; that the page asks is no such thing.
+  let active = true;
+  ["keydown", "pointerdown", "pointermove", "wheel"].forEach((name) => document.addEventListener(name, () => { active = true; }, { passive: true }));
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (event.target.id !== "changed" || !active) return;
+    event.detail.parameters.active = "1";
+    active = false;
+  });
+
   // The admin has no other place where single keys are switched off.
   const keysOn = page.querySelector("[data-keys-on]");
   if (keysOn) {
     keysOn.checked = localStorage.getItem("single-keys") !== "off";
     keysOn.addEventListener("change", () => localStorage.setItem("single-keys", keysOn.checked ? "on" : "off"));
   }
+
+  // A form is sent once, also in the admin, which has no script of the site's.
+  const send = (form, once) => {
+    form.dataset.sent = once ? "1" : "";
+    form.querySelectorAll("button").forEach((button) => { button.disabled = once; });
+  };
+  page.addEventListener("submit", (event) => {
+    if (event.target.method !== "post") return;
+    if (event.target.dataset.sent) event.preventDefault();
+    else send(event.target, true);
+  });
+  window.addEventListener("pageshow", () => page.querySelectorAll("form[data-sent]").forEach((form) => send(form, false)));
 
   // After half a minute a match is taken back with a reason: the server says so too.
   const undo = page.querySelector(".m-undo");

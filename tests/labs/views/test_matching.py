@@ -233,6 +233,35 @@ def test_failure_mode_22_a_stale_page_is_refused_and_told_who_was_first(world: W
     assert MatchDecision.objects.get().patient == world.biscuit
 
 
+def test_the_same_click_twice_is_one_match_and_no_refusal(world: World) -> None:
+    """A double click, or an answer that was lost; another window is told, and so is a colleague."""
+    request = factories.make_request(world.biscuit, acting_user=world.alice, accepted=True)
+    click = {"click": "0b9d4f5e-7f8a-4d63-9f0e-1c9a2f3b4d5e", "version": world.orphan.version}
+    form = click | {"request": request.lab_report_id}
+    first = world.attach(world.biscuit, **form)
+    again = world.attach(world.biscuit, **form)
+    assert (first.status_code, again.status_code) == (302, 302)
+    assert first["Location"] == again["Location"]
+    assert MatchDecision.objects.get().request == request
+    other = factories.make_patient(world.clinic)
+    for sent in (
+        click | {"click": "another window"},
+        {"version": world.orphan.version - 1},
+        click | {"candidate": other.uuid},
+    ):
+        answer = world.attach(world.biscuit, **{"version": 1} | sent)
+        assert answer.status_code in (409, 422), sent
+        assert "Nothing was attached" in answer.content.decode()
+    world.client = world.as_(world.bob)
+    assert world.attach(world.biscuit, **form).status_code == 409
+    assert MatchDecision.objects.count() == 1
+
+
+def test_each_page_has_a_click_of_its_own(world: World) -> None:
+    found = {world.page().content.decode().partition('name="click" value="')[2][:36] for _ in "ab"}
+    assert len(found) == 2 and all(len(click) == 36 for click in found)
+
+
 def test_after_a_refusal_the_cards_stand_in_the_order_they_had(world: World) -> None:
     other = factories.make_patient(world.clinic, name="Biscuit", deceased=True)
     page = world.attach(other, typed_name="Rex").content.decode()
