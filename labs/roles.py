@@ -23,6 +23,9 @@ RIGHTS: dict[str, frozenset[Role]] = {
     "report": EVERYBODY,
     # Say that a request is on the owner's bill: the desk writes the bills.
     "charge": EVERYBODY,
+    # Say that two records are of one animal, and take it back: all that is known of both is at
+    # stake at once.
+    "merge": frozenset({Role.VET, Role.ADMIN}),
     "review": frozenset({Role.VET}),
     "administer": frozenset({Role.ADMIN}),
 }

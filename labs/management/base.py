@@ -105,14 +105,14 @@ def clinic(public_id: str) -> Clinic:
 def patient(clinic: Clinic, patient_id: str) -> Patient:
     found: Patient | None = (
         Patient.objects.filter(clinic=clinic, patient_id=patient_id)
-        .select_related("clinic", "owner")
+        .select_related("clinic", "owner", "merged_into__clinic", "merged_into__owner")
         .first()
     )
     if found is None:
         raise Error(
             f"{clinic} has no patient with the id “{patient_id}”. `import_patients` brings them in."
         )
-    return found
+    return found.now
 
 
 def staff(clinic: Clinic, username: str) -> User:

@@ -28,7 +28,11 @@ HERDS = frozenset({"horse", "cattle", "sheep", "goat", "pig", "herd"})
 class Case:
     """What the rule looks at. `namesakes` are the other animals whose name is nearly the first
     one's own, with nearly its owner's name or in its household, the deceased ones too. The rest is
-    what is known of the orphan and the clinic at this moment."""
+    what is known of the orphan and the clinic at this moment.
+
+    `other_location` is never true today: a clinic is one place, it has no locations below it, and
+    animals of another clinic are not looked at in the first place (I3). Where clinics get several,
+    the clause holds from the first day."""
 
     ranking: Ranking
     namesakes: tuple[OnFile, ...] = ()
@@ -161,7 +165,8 @@ NEVER = (
     ),
     Clause(
         key="merged",
-        sentence="Never onto a record that was merged into another.",
+        sentence="Never onto an animal of which two records were merged, also where that was taken "
+        "back.",
         broken=lambda case, first: first.animal.key in case.merged,
     ),
     Clause(

@@ -111,6 +111,7 @@ def rank(
         judged.append((bits, animal, way, fields))
     prior = (1 - NOBODY) / orphan.registry.total
     rest = prior * _uncounted(orphan, [animal for _, animal, _, _ in judged])
+    judged = _one_of_each(judged)
     whole = NOBODY + rest + sum(prior * 2.0**bits for bits, *_ in judged)
     order = among_equals or (lambda animal: 0)
     judged.sort(key=lambda each: (-round(each[0] / TIE), order(each[1])))
@@ -134,6 +135,17 @@ def rank(
         grade = _grade(probability)
         found.append(replace(each, blocked=blocked, grade=grade, probability=probability))
     return Ranking(orphan=orphan, found=tuple(found), nobody=NOBODY / whole, rest=rest / whole)
+
+
+def _one_of_each(judged: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Of an animal that comes by several records, each with its key, the one that fits best: the
+    others are no rivals of it."""
+    best: dict[int, tuple[Any, ...]] = {}
+    for each in judged:
+        bits, animal = each[:2]
+        if animal.key not in best or bits > best[animal.key][0]:
+            best[animal.key] = each
+    return list(best.values())
 
 
 def _grade(probability: float) -> str:

@@ -310,6 +310,7 @@ class Migration(migrations.Migration):
                 ('deceased', models.BooleanField(default=False)),
                 ('deceased_on', models.DateField(blank=True, null=True)),
                 ('is_test', models.BooleanField(default=False, editable=False)),
+                ('form_key', models.UUIDField(editable=False, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('name_key', labs.models.derived.DerivedField(default='', editable=False, max_length=200)),
                 ('surname_key', labs.models.derived.DerivedField(default='', editable=False, max_length=200)),
@@ -317,10 +318,31 @@ class Migration(migrations.Migration):
                 ('chip_key', labs.models.derived.DerivedField(default='', editable=False, max_length=32)),
                 ('latest_visit', models.DateTimeField(editable=False, null=True)),
                 ('clinic', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='labs.clinic')),
+                ('merged_into', models.ForeignKey(db_index=False, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='merged_from', to='labs.patient')),
                 ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='labs.owner')),
             ],
             options={
                 'ordering': ('name', 'pk'),
+            },
+        ),
+        migrations.CreateModel(
+            name='Merge',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('uuid', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
+                ('at', models.DateTimeField()),
+                ('moved', models.JSONField(default=dict, help_text='Primary keys of what moved, and what was')),
+                ('undone_at', models.DateTimeField(null=True)),
+                ('undone_reason', models.CharField(blank=True, max_length=200)),
+                ('came', models.JSONField(default=dict)),
+                ('by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('clinic', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='labs.clinic')),
+                ('undone_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('into', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='took_in', to='labs.patient')),
+                ('merged', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='merges', to='labs.patient')),
+            ],
+            options={
+                'ordering': ('-pk',),
             },
         ),
         migrations.AddField(
@@ -343,6 +365,7 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField()),
                 ('closed_at', models.DateTimeField(null=True)),
                 ('chosen_at', models.DateTimeField(null=True)),
+                ('form_key', models.UUIDField(editable=False, null=True)),
                 ('chosen_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('clinic', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='labs.clinic')),
                 ('made_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
@@ -756,9 +779,29 @@ class Migration(migrations.Migration):
             model_name='patient',
             index=models.Index(fields=['clinic', 'chip_key'], name='patient_chip_key'),
         ),
+        migrations.AddIndex(
+            model_name='patient',
+            index=models.Index(condition=models.Q(('merged_into__isnull', False)), fields=['merged_into'], name='patient_merged_into'),
+        ),
         migrations.AddConstraint(
             model_name='patient',
             constraint=models.UniqueConstraint(fields=('clinic', 'patient_id'), name='patient_id_once_per_clinic'),
+        ),
+        migrations.AddConstraint(
+            model_name='patient',
+            constraint=models.UniqueConstraint(fields=('clinic', 'form_key'), name='patient_form_once'),
+        ),
+        migrations.AddIndex(
+            model_name='merge',
+            index=models.Index(condition=models.Q(('by__isnull', False)), fields=['by'], name='merge_by'),
+        ),
+        migrations.AddIndex(
+            model_name='merge',
+            index=models.Index(condition=models.Q(('undone_by__isnull', False)), fields=['undone_by'], name='merge_undone_by'),
+        ),
+        migrations.AddConstraint(
+            model_name='merge',
+            constraint=models.UniqueConstraint(condition=models.Q(('undone_at', None)), fields=('merged',), name='merged_once'),
         ),
         migrations.AddIndex(
             model_name='labrequest',
@@ -803,6 +846,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='emergencycode',
             constraint=models.UniqueConstraint(fields=('clinic', 'code'), name='emergency_code_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='emergencycode',
+            constraint=models.UniqueConstraint(fields=('clinic', 'form_key'), name='emergency_form_once'),
         ),
         migrations.AddConstraint(
             model_name='emergencycode',

@@ -7,6 +7,7 @@ from labs.models.code import ClinicCode, CodeKind
 from labs.models.emergency import EmergencyCode
 from labs.models.event import LabEvent
 from labs.models.looking import Looking
+from labs.models.merge import Merge
 from labs.models.message import Blanked, Message, MessageState
 from labs.models.own import OwnInterval, OwnPanel
 from labs.models.patient import Owner, Patient, Sex, Species, Visit, Weight
@@ -60,6 +61,7 @@ __all__ = [
     "Looking",
     "MatchDecision",
     "Membership",
+    "Merge",
     "Message",
     "MessageState",
     "NameCount",

@@ -29,6 +29,8 @@ class EmergencyCode(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
     chosen_at = models.DateTimeField(null=True)
+    # Of the form that asked for it, so that one that is sent twice gives one code.
+    form_key = models.UUIDField(null=True, editable=False)
     # The request that its results are filed on, made with the first of them.
     request = models.OneToOneField(
         "labs.LabRequest", on_delete=models.PROTECT, null=True, related_name="emergency"
@@ -41,6 +43,7 @@ class EmergencyCode(models.Model):
         constraints = (
             # For ever: a code that was used once is never given again.
             models.UniqueConstraint(fields=["clinic", "code"], name="emergency_code_once"),
+            models.UniqueConstraint(fields=["clinic", "form_key"], name="emergency_form_once"),
             models.CheckConstraint(
                 condition=Q(request=None) | Q(patient__isnull=False),
                 name="emergency_request_has_patient",

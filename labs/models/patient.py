@@ -8,6 +8,7 @@ from django.db import models, transaction
 
 from labs.keys import chip_key, plain, stored_id
 from labs.models.derived import DerivedField
+from labs.models.indexes import filled
 from labs.models.registry import OwnerRows, PatientRows, VisitRows, counted, touching
 
 
@@ -64,6 +65,9 @@ class Sex(models.TextChoices):
     UNKNOWN = "U", "Unknown"
 
 
+NOT_EDITED = frozenset({"id", "merged_into"})
+
+
 class Patient(models.Model):
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -81,6 +85,18 @@ class Patient(models.Model):
     deceased_on = models.DateField(null=True, blank=True)
     # No animal, but the patient of test orders: no result is ever filed on it.
     is_test = models.BooleanField(default=False, editable=False)
+    # The record that it was merged into, always one that stands itself. It keeps its names and ids,
+    # is found by them, and gets nothing new. Written by labs/services/merging.py alone.
+    merged_into = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="merged_from",
+        db_index=False,
+    )
+    # Of the form that added it, so that one that is sent twice adds one; none for a command.
+    form_key = models.UUIDField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     # By these an unmatched result's animal is found, on every database alike (labs/keys.py).
     name_key = DerivedField(max_length=200, editable=False, default="")
@@ -99,6 +115,7 @@ class Patient(models.Model):
             models.UniqueConstraint(
                 fields=["clinic", "patient_id"], name="patient_id_once_per_clinic"
             ),
+            models.UniqueConstraint(fields=["clinic", "form_key"], name="patient_form_once"),
         )
         indexes = (
             models.Index(fields=["clinic", "name"], name="patient_clinic_name"),
@@ -109,6 +126,7 @@ class Patient(models.Model):
             ),
             models.Index(fields=["clinic", "id_key"], name="patient_id_key"),
             models.Index(fields=["clinic", "chip_key"], name="patient_chip_key"),
+            filled("patient", "merged_into"),
         )
 
     def __str__(self) -> str:
@@ -117,6 +135,10 @@ class Patient(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """The names of its clinic are counted with it (labs/models/vocabulary.py)."""
         names = kwargs.get("update_fields")
+        if names is None and not self._state.adding:
+            # Whoever read it before it was merged away writes it as one that was not: a merge is
+            # never undone by an edit that knew nothing of it.
+            names = [f.name for f in self._meta.concrete_fields if f.name not in NOT_EDITED]
         if names is not None:
             kwargs["update_fields"] = touching(names)
         if names is not None and not touching(names, counted_only=True):
@@ -140,6 +162,12 @@ class Patient(models.Model):
 
     def derive_chip_key(self) -> str:
         return chip_key(self.microchip)
+
+    @property
+    def now(self) -> Patient:
+        """The record that is used today: its own, or that which it was merged into. One query where
+        it was merged and the other was not loaded with it."""
+        return self.merged_into or self
 
     @property
     def sex_words(self) -> str:

@@ -91,7 +91,8 @@ def _patients(clinic: Clinic, sought: Sought) -> list[int] | None:
     """None where any patient will do."""
     if not sought.patient:
         return None
-    rows = Patient.objects.filter(clinic=clinic, patient_id__iexact=sought.patient)
+    own = Patient.objects.filter(clinic=clinic, patient_id__iexact=sought.patient)
+    rows = Patient.objects.filter(Q(pk__in=own.values("pk")) | Q(merged_into__in=own.values("pk")))
     return list(rows.values_list("pk", flat=True))
 
 

@@ -16,6 +16,7 @@ from labs.models import (
     Clinic,
     Flag,
     MatchDecision,
+    Merge,
     Observation,
     Patient,
     TestRun,
@@ -89,6 +90,7 @@ def _whole(unmatched: UnmatchedResult, ranking: Ranking, cheap: Case) -> Case:
         unmatched_before=bool(back) or Action.UNMATCH in done,
         several_animals=cheap.several_animals or Action.SPLIT in done,
         made_for_this=_new(unmatched, first.animal.key) if pk else frozenset(),
+        merged=_merged(first.animal.key),
         **known,
     )
 
@@ -111,6 +113,12 @@ def _new(unmatched: UnmatchedResult, patient: int) -> frozenset[int]:
         created_at__gte=max(unmatched.created_at, timezone.now() - NEW),
     )
     return frozenset(fresh.values_list("pk", flat=True))
+
+
+def _merged(patient: int) -> frozenset[int]:
+    """The first candidate, where a person ever took its record and another one for one animal."""
+    merges = Merge.objects.filter(Q(merged=patient) | Q(into=patient))
+    return frozenset([patient] if merges.exists() else [])
 
 
 def to_look_at(clinic_id: int) -> QuerySet[MatchDecision]:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Count, Q
 
@@ -35,7 +34,7 @@ from labs.models import (
     Visit,
 )
 from labs.queries.candidate_ranges import HERE, Search
-from labs.queries.on_file import COLUMNS, on_file
+from labs.queries.on_file import COLUMNS, on_file, standing
 from labs.queries.vocabulary import registry_of
 from labs.services import codes
 
@@ -71,9 +70,10 @@ def gather(
     panels: frozenset[int] = frozenset(),
     *,
     suggested: int | None = None,
-    chosen: UUID | None = None,
+    chosen: int | None = None,
 ) -> Gathered:
-    """`unmatched` comes with its clinic; `panels` are those that its runs are of."""
+    """`unmatched` comes with its clinic; `panels` are those that its runs are of; `suggested` and
+    `chosen` are animals' keys."""
     typed = identifying(unmatched)
     clinic_id = unmatched.clinic_id
     came = unmatched.created_at
@@ -91,8 +91,9 @@ def gather(
     )
     orphan = Orphan(typed, registry, around)
     of_request = _of_request(orphan, clinic_id)
-    asked_for = _asked_for(clinic_id, suggested, chosen) | of_request
+    asked_for = _asked_for(suggested, chosen) | of_request
     rows = _rows(orphan, clinic_id, at, asked_for)
+    asked_for = frozenset(standing(rows[pk]) if pk in rows else pk for pk in asked_for)
     shared = _shared_ids(orphan, clinic_id, came, rows)
     breeds = _breeds(unmatched, orphan, rows) if orphan.breed else {}
     orphan.around = Surroundings(
@@ -158,8 +159,12 @@ def _rows(
         # Nobody is named at all: whoever was here is all there is to go by.
         search.visitors(at)
     pks = asked_for | set(search.pks())
-    animals = Patient.objects.filter(pk__in=pks, clinic=clinic_id, is_test=False)
-    return {row[0]: row for row in animals.order_by().values_list(*COLUMNS)}
+    animals = Patient.objects.filter(clinic=clinic_id, is_test=False).order_by()
+    rows = {row[0]: row for row in animals.filter(pk__in=pks).values_list(*COLUMNS)}
+    if behind := {standing(row) for row in rows.values()} - set(rows):
+        # Found by a record that was merged away: the one that stands for it.
+        rows |= {row[0]: row for row in animals.filter(pk__in=behind).values_list(*COLUMNS)}
+    return rows
 
 
 def _near_ids(orphan: Orphan) -> list[str]:
@@ -190,12 +195,11 @@ def _of_request(orphan: Orphan, clinic_id: int) -> frozenset[int]:
     return frozenset(requests.values_list("patient_id", flat=True))
 
 
-def _asked_for(clinic_id: int, suggested: int | None, chosen: UUID | None) -> frozenset[int]:
+def _asked_for(suggested: int | None, chosen: int | None) -> frozenset[int]:
     """Whom a conflict's request or a person names."""
     named = {suggested} if suggested is not None else set()
     if chosen is not None:
-        rows = Patient.objects.filter(clinic=clinic_id, uuid=chosen)
-        named |= set(rows.values_list("pk", flat=True))
+        named.add(chosen)
     return frozenset(named)
 
 
@@ -222,18 +226,18 @@ def _shared_ids(
     """Ids that say nothing, and why: borne by several patients, or seen on several animals."""
     shared: dict[str, str] = {}
     bearers: dict[str, set[int]] = {}
+    exactly: dict[str, set[int]] = {}
     for row in rows.values():
+        exactly.setdefault(id_key(row[4]), set()).add(standing(row))
         for key in {row[5], id_key(row[4])}:
-            bearers.setdefault(key, set()).add(row[0])
+            bearers.setdefault(key, set()).add(standing(row))
     typed = {key for _, each, number in orphan.ids for key in (each, number) if key}
     for key in typed:
-        exact = [pk for pk in bearers.get(key, ()) if id_key(rows[pk][4]) == key]
-        if len(bearers.get(key, ())) > 1 and len(exact) != 1:
+        if len(bearers.get(key, ())) > 1 and len(exactly.get(key, ())) != 1:
             shared[key] = f"shared by {len(bearers[key])} patients, ignored"
-    chips: dict[str, int] = {}
-    for row in rows.values():
-        chips[row[11]] = chips.get(row[11], 0) + 1
-    if orphan.chip and chips.get(orphan.said("microchip"), 0) > 1:
+    chip = orphan.said("microchip")
+    chipped = {standing(row) for row in rows.values() if row[11] == chip}
+    if orphan.chip and len(chipped) > 1:
         shared[orphan.chip] = "shared by several patients, ignored"
     own = stored_id(orphan.said("patient_id"))
     if own and any(typed_in == "patient_id" for typed_in, _, _ in orphan.ids):

@@ -28,6 +28,7 @@ from labs.models import (
 )
 from labs.queries.candidate_search import Gathered, gather
 from labs.queries.on_file import weights_of
+from labs.queries.patients import merged_words
 from labs.services.panels import panel_of
 
 SHOWN = 8
@@ -133,7 +134,8 @@ def rank(
     runs = list(runs)
     suggested = _suggested(unmatched)
     covered = _covered(runs)
-    gathered = _gathered(unmatched, runs, covered, chosen)
+    wanted = _named(unmatched, chosen) if chosen is not None else None
+    gathered = _gathered(unmatched, runs, covered, wanted)
     ranking = _ranking(unmatched, gathered)
     best = [each for each in ranking.found if speaks_for(ranking, each)][:SHOWN]
     named = [each for each in ranking.found if each.animal.key in gathered.asked_for]
@@ -155,7 +157,7 @@ def rank(
                 comparison=each.compared(gathered.orphan, _seen_words(each.animal, unmatched)),
                 scored=each,
                 targets=_targets(own, covered, unmatched),
-                chosen=patient.uuid == chosen,
+                chosen=key == wanted,
                 suggested=key == suggested,
                 why=words.why(ranking, each),
             )
@@ -177,7 +179,7 @@ def _covered(runs: Iterable[TestRun]) -> list[Panel]:
 
 
 def _gathered(
-    unmatched: UnmatchedResult, runs: list[TestRun], covered: list[Panel], chosen: UUID | None
+    unmatched: UnmatchedResult, runs: list[TestRun], covered: list[Panel], chosen: int | None
 ) -> Gathered:
     panels = frozenset(panel.pk for panel in covered)
     return gather(unmatched, runs, panels, suggested=_suggested(unmatched), chosen=chosen)
@@ -218,6 +220,14 @@ def speaks_for(ranking: Ranking, each: Scored) -> bool:
     )
 
 
+def _named(unmatched: UnmatchedResult, chosen: UUID) -> int | None:
+    """The key of the record that stands for the one that a person chose; None where it is none of
+    this clinic's."""
+    rows = Patient.objects.filter(clinic=unmatched.clinic_id, uuid=chosen)
+    found = rows.values_list("pk", "merged_into").first()
+    return found and (found[1] or found[0])
+
+
 def _shuffled(seed: str) -> Callable[[OnFile], str]:
     """An order among those that fit equally well that says nothing of them, and stays."""
     return lambda animal: hashlib.sha256(f"{seed} {animal.key}".encode()).hexdigest()
@@ -226,7 +236,8 @@ def _shuffled(seed: str) -> Callable[[OnFile], str]:
 def _patients(keys: Iterable[int], unmatched: UnmatchedResult) -> dict[int, Patient]:
     """One statement."""
     rows = Patient.objects.filter(pk__in=list(keys), clinic=unmatched.clinic)
-    return {patient.pk: patient for patient in rows.select_related("owner")}
+    rows = rows.select_related("owner").annotate(merged_words=merged_words())
+    return {patient.pk: patient for patient in rows}
 
 
 def _in_words(animal: OnFile, patient: Patient, kg: Any, unmatched: UnmatchedResult) -> OnFile:

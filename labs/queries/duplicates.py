@@ -24,7 +24,8 @@ class Duplicate:
 def duplicates(
     clinic: Clinic, *, name: str, surname: str, patient_id: str = "", microchip: str = ""
 ) -> list[Duplicate]:
-    """The likeliest first, at most six. One statement.
+    """The likeliest first, at most six. One statement. One that was merged away is found by what
+    its record says, and the record that stands is told.
 
     A name that is the same or one letter off counts where the owners' surnames do too, or one of
     them is not known; a chip or an id counts alone. Deceased animals are told too: a replacement
@@ -45,14 +46,17 @@ def duplicates(
             ) | Q(name__istartswith=name.strip()[:2], owner__last_name__istartswith=surname[:2])
     if not wanted:
         return []
-    rows = Patient.objects.filter(wanted, clinic=clinic, is_test=False).select_related("owner")
+    rows = Patient.objects.filter(wanted, clinic=clinic, is_test=False).select_related(
+        "owner", "merged_into__owner"
+    )
     found = []
     for patient in rows.order_by("name", "pk")[:LOOKED_AT]:
         why = _why(patient, name, surname, own_id, chip)
         if why:
-            found.append(Duplicate(patient=patient, why=why))
+            found.append(Duplicate(patient=patient.now, why=why))
     found.sort(key=lambda each: ORDER.index(each.why))
-    return found[:SHOWN]
+    once = {each.patient.pk: each for each in reversed(found)}
+    return [each for each in found if once[each.patient.pk] is each][:SHOWN]
 
 
 ORDER = [

@@ -82,6 +82,8 @@ EVENT_WORDS = {
     "patient.changed": "changed the patient's record",
     "patient.updated": "changed the patient's record",
     "patient.imported": "imported the patient",
+    "patient.merged": "merged two records of one animal",
+    "patient.unmerged": "separated two merged records again",
 }
 LINKED = {Link.ADD_ON: "added to", Link.RERUN: "run again after"}
 SOURCES = {
@@ -121,6 +123,10 @@ def event_detail(event: LabEvent) -> str:
         return ", ".join(data.get("tests", []))
     if event.verb in ("request.add_on", "request.rerun"):
         return f"as {data['made']}"
+    if event.verb == "patient.merged":
+        return f"{data['was']} into {data['to']}"
+    if event.verb == "patient.unmerged":
+        return f"{data['was']} from {data['to']}: {data['reason']}"
     if event.verb == "request.moved":
         return f"from {data['was']} to {data['to']}: {data['reason']}"
     reason = data.get("reason", "")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from labs.models import LabEvent, LabRequest, Patient, UnmatchedResult
 from labs.queries.event_words import event_detail, event_what, event_who
 from labs.services.viewing import PATIENT_VIEWED, PRINTED, TRENDS_VIEWED, VIEWED
@@ -29,7 +31,9 @@ def of_request(request: LabRequest) -> list[Event]:
 
 
 def of_patient(patient: Patient) -> list[Event]:
-    return _events(patient=patient)
+    """With that of the records that were merged into it."""
+    records = Patient.objects.filter(Q(pk=patient.pk) | Q(merged_into=patient.pk))
+    return _events(patient__in=records.order_by().values("pk"))
 
 
 def of_unmatched(unmatched: UnmatchedResult) -> list[Event]:

@@ -4,7 +4,7 @@ requests and the weighing nearest to the run; and who could be taken for whom.""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ COLUMNS = (
     *("pk", "name", "name_key", "surname_key", "patient_id", "id_key", "species", "sex"),
     *("breed", "birth_date", "birth_date_estimated", "microchip", "deceased", "deceased_on"),
     *("owner_id", "owner__owner_id", "owner__first_name", "owner__last_name", "latest_visit"),
+    "merged_into_id",
 )
 CLOSED = (RequestState.DRAFT, RequestState.COMPLETE, RequestState.CANCELLED)
 TESTS_CLOSED = (TestState.COMPLETE, TestState.REFUSED, TestState.CANCELLED)
@@ -38,14 +39,40 @@ def on_file(
     at: datetime,
     panels: frozenset[int],
 ) -> list[OnFile]:
+    """Of an animal with several records one of each, all under the key of that which stands: its
+    names and numbers differ, and the rest is that record's."""
     if not rows:
         return []
-    pks = list(rows)
+    pks = [pk for pk, row in rows.items() if standing(row) == pk]
     visits = _visits(pks, at)
     requests = _requests(pks)
     kilos = weights_of(pks, at.date()) if orphan.weight else {}
     today = orphan.around.at.date()
-    return [_one(row, visits, requests, kilos, panels, today) for row in rows.values()]
+    found = {pk: _one(rows[pk], visits, requests, kilos, panels, today) for pk in pks}
+    others = (row for row in rows.values() if standing(row) in found and standing(row) != row[0])
+    return [*found.values(), *(_also_known(found[standing(row)], row) for row in others)]
+
+
+def standing(row: tuple[Any, ...]) -> int:
+    """The key of the record that stands for a row of COLUMNS."""
+    key: int = row[-1] or row[0]
+    return key
+
+
+def _also_known(animal: OnFile, row: tuple[Any, ...]) -> OnFile:
+    """By the names and numbers of a record that was merged into its own."""
+    other = _one(row, {}, {}, {}, frozenset(), date.min)
+    return replace(
+        animal,
+        name=other.name,
+        name_key=other.name_key,
+        surname_key=other.surname_key,
+        patient_id=other.patient_id,
+        microchip=other.microchip or animal.microchip,
+        owner_id=other.owner_id,
+        owner_first_name=other.owner_first_name,
+        owner_last_name=other.owner_last_name,
+    )
 
 
 def _visits(pks: Sequence[int], at: datetime) -> dict[int, tuple[datetime, str]]:
@@ -112,7 +139,7 @@ def _one(
     (pk, name, name_key, surname_key, patient_id, _, species, sex, breed, born, estimated) = row[
         :11
     ]
-    chip, deceased, deceased_on, owner, owner_id, first, last, latest = row[11:]
+    chip, deceased, deceased_on, owner, owner_id, first, last, latest, _ = row[11:]
     seen, doctor = visits.get(pk, (None, ""))
     open_ = requests.get(pk)
     doctors = [doctor] if doctor else []
@@ -158,7 +185,9 @@ def namesakes(clinic_id: int, first: OnFile, registry: Any) -> dict[int, OnFile]
     same = Q(name_key__in=names) & Q(surname_key__in=[*surnames, ""])
     if not surname:
         same = Q(name_key__in=names)
-    animals = Patient.objects.filter(clinic=clinic_id, is_test=False).exclude(pk=first.key)
+    animals = Patient.objects.filter(clinic=clinic_id, is_test=False).exclude(
+        Q(pk=first.key) | Q(merged_into=first.key, merged_into__isnull=False)
+    )
     rows = list(animals.filter(same).order_by()[:50].values_list(*COLUMNS))
     if first.household is not None:
         rows += animals.filter(owner=first.household).order_by().values_list(*COLUMNS)

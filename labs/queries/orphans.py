@@ -180,5 +180,7 @@ def place_of(unmatched: UnmatchedResult) -> Place:
 def decisions_of(unmatched: UnmatchedResult) -> list[MatchDecision]:
     """Newest first, one statement."""
     return list(
-        unmatched.decisions.select_related("actor", "patient__owner", "request").order_by("-pk")
+        unmatched.decisions.select_related(
+            "actor", "patient__owner", "patient__merged_into__owner", "request"
+        ).order_by("-pk")
     )

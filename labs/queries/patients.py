@@ -6,7 +6,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Max, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import (
+    Aggregate,
+    Max,
+    OuterRef,
+    Prefetch,
+    QuerySet,
+    Subquery,
+    TextField,
+    Value,
+)
+from django.db.models.functions import Concat
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -27,12 +37,33 @@ from labs.queries.summary import Summary, summaries
 from labs.queries.words import Chip
 
 
+class _Joined(Aggregate):
+    """Texts in one, with commas."""
+
+    function = "STRING_AGG"
+    template = "%(function)s(%(expressions)s, ', ')"
+    output_field = TextField()
+
+    def as_sqlite(self, *args: Any, **kwargs: Any) -> Any:
+        return self.as_sql(*args, function="GROUP_CONCAT", **kwargs)
+
+
+def merged_words(patient: str = "pk") -> Subquery:
+    """The names and ids of the records that were merged into one: `Bela P-2, Bella P-7`; null where
+    there are none. `patient` names the patient's key."""
+    rows = Patient.objects.filter(merged_into=OuterRef(patient)).order_by()
+    text = Concat("name", Value(" "), "patient_id", output_field=TextField())
+    return Subquery(rows.values("merged_into").annotate(words=_Joined(text)).values("words"))
+
+
 def with_weight(rows: QuerySet[Any], *, patient: str = "pk") -> QuerySet[Any]:
-    """Adds the latest weighing: `weight_kg` and `weighed_on`. `patient` names the patient's key."""
+    """Adds what a patient's banner says beside its columns: the latest weighing, `weight_kg` and
+    `weighed_on`, and `merged_words`. `patient` names the patient's key."""
     latest = Weight.objects.filter(patient=OuterRef(patient))
     annotated: QuerySet[Any] = rows.annotate(
         weight_kg=Subquery(latest.values("kg")[:1]),
         weighed_on=Subquery(latest.values("measured_on")[:1]),
+        merged_words=merged_words(patient),
     )
     return annotated
 
@@ -45,9 +76,10 @@ def search(rows: QuerySet[Any], text: str, number: int, size: int = 50) -> Page[
         rows.search(text)  # type: ignore[attr-defined]
         .select_related("owner")
         .annotate(
+            merged_words=merged_words(),
             last_lab=Subquery(
                 latest.values("patient").annotate(at=Max("requested_at")).values("at")
-            )
+            ),
         )
         .order_by("name", "pk")
     )

@@ -6,6 +6,7 @@ from django.db.models import Q
 
 from labs.models import MatchDecision, UnmatchedResult
 from labs.report import Identity
+from labs.services.decisions import SEPARATED
 from labs.services.identity import differs
 
 Action = MatchDecision.Action
@@ -13,7 +14,7 @@ Action = MatchDecision.Action
 
 def refused(unmatched: UnmatchedResult) -> dict[int, MatchDecision]:
     """By the animal's primary key the decision that took the match back, with its actor and
-    patient. One statement.
+    patient; of a record that was merged away it is the other one that is refused. One statement.
 
     Also of what the laboratory sent under the same report id, unless that speaks of another animal:
     a later version that became a result of its own. A match that was made anew since refuses
@@ -41,10 +42,12 @@ def refused(unmatched: UnmatchedResult) -> dict[int, MatchDecision]:
                 continue
         if decision.action == Action.SPLIT:
             found.clear()
-        elif decision.patient_id is None:
             continue
-        elif decision.action == Action.UNMATCH:
-            found[decision.patient_id] = decision
+        if decision.patient is None:
+            continue
+        animal = decision.patient.merged_into_id or decision.patient.pk
+        if decision.action == Action.UNMATCH and SEPARATED not in decision.evidence:
+            found[animal] = decision
         else:
-            found.pop(decision.patient_id, None)
+            found.pop(animal, None)
     return found

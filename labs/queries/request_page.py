@@ -211,8 +211,11 @@ def _notices(
     """What is to be done outside of this application, or once more in it."""
     found = []
     if request.sent_for is not None:
+        why = "Moved here from"
+        if request.sent_for.merged_into_id == request.patient_id:
+            why = f"Ordered for another record that was merged into {request.patient},"
         found.append(
-            f"Moved here from {request.sent_for}. The analyzer still shows "
+            f"{why} {request.sent_for}. The analyzer still shows "
             f"{request.sent_for.name}: run it under that name. The results come to "
             f"{request.patient.name}."
         )

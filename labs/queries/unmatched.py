@@ -178,7 +178,7 @@ def queue(
     decisions = {
         decision.unmatched_id: decision
         for decision in MatchDecision.objects.filter(unmatched__in=page.rows)
-        .select_related("actor", "patient__owner", "request")
+        .select_related("actor", "patient__owner", "patient__merged_into", "request")
         .order_by("pk")
     }
     return Queue(

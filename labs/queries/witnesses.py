@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from django.db.models import Q
 
-from labs.models import LabEvent, LabRequest, Review
+from labs.models import LabEvent, LabRequest, Patient, Review
 from labs.services.viewing import PATIENT_VIEWED, PRINTED, SENT, TRENDS_VIEWED, VIEWED
 
 # The gravest first.
@@ -49,9 +49,12 @@ def witnesses(request: LabRequest | None, since: datetime) -> list[Witness]:
         .order_by("reviewed_at")
     )
     # Whoever may see signed results alone has seen none before that.
-    seen = Q(patient=request.patient_id, verb__in=BESIDE, data__only_reviewed=False)
+    # On the record that it was on before a merge, too.
+    key = request.patient_id
+    records = Patient.objects.filter(Q(pk=key) | Q(merged_into=key)).order_by().values("pk")
+    seen = Q(patient__in=records, verb__in=BESIDE, data__only_reviewed=False)
     if reviews:
-        seen |= Q(patient=request.patient_id, verb__in=BESIDE, at__gte=reviews[0].reviewed_at)
+        seen |= Q(patient__in=records, verb__in=BESIDE, at__gte=reviews[0].reviewed_at)
     events = LabEvent.objects.filter(Q(request=request, verb__in=WORDS) | seen, at__gte=since)
     found: dict[tuple[str, Any], datetime] = {}
     for review in reviews:

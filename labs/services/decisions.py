@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
+# In the evidence of a match that is taken back because two records were separated: nobody has said
+# that it is not that animal's, only that it has to be looked at.
+SEPARATED = "separated"
+
+
 def claim(
     unmatched: UnmatchedResult,
     expected_version: int,

@@ -18,8 +18,8 @@ from labs.report import Identity
 from labs.services import emergency_codes as codes
 from labs.services import matching
 from labs.services.events import record
-from labs.services.identity import differs, identity_contradictions, same_text
-from labs.services.patients import require_animal
+from labs.services.identity import against_record, differs, same_text
+from labs.services.patients import followed, require_animal
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -40,6 +40,7 @@ def choose(*, acting_user: User | None, code: EmergencyCode, patient: Patient) -
     with transaction.atomic():
         codes.alone(code.clinic)
         code = codes.locked(code.pk)
+        patient = followed(patient)
         if code.closed_at is not None:
             raise InvalidInput(
                 f"Code {code} was closed. Match what came under it in the unmatched queue."
@@ -105,7 +106,7 @@ def file(code: EmergencyCode, unmatched: UnmatchedResult) -> bool:
     if code.patient is None or unmatched.contradictions:
         return False
     typed = _named(Identity(**unmatched.typed), code)
-    against = identity_contradictions(typed, code.patient, "the code")
+    against = against_record(typed, code.patient, "the code")
     if not typed.patient_name.strip() and _two_animals(code):
         against.append("Results of two animals came with this code, and this one names none.")
     if code.patient.deceased:

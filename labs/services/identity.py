@@ -38,9 +38,18 @@ def contradictions(report: Report, request: LabRequest, external_id: str) -> lis
 def against_patient(typed: Identity, request: LabRequest) -> list[str]:
     """Of one that was moved to another patient after it had left, the analyzer still says the old
     one: either may stand in what comes, but not a mixture."""
-    found = identity_contradictions(typed, request.patient)
+    found = against_record(typed, request.patient)
     if found and request.sent_for is not None:
         return found if identity_contradictions(typed, request.sent_for) else []
+    return found
+
+
+def against_record(typed: Identity, patient: Patient, by: str = "the request") -> list[str]:
+    """Of one that another record was merged into, what speaks against both: either may stand in
+    what comes, as it is labelled, but not a mixture. One statement, only where something does."""
+    found = identity_contradictions(typed, patient, by)
+    if found and any(not identity_contradictions(typed, e, by) for e in patient.merged_from.all()):
+        return []
     return found
 
 
@@ -84,7 +93,7 @@ def newly_contradicts(known: dict[str, str], typed: Identity, request: LabReques
         sex_code=typed.sex_code if new("sex") else "",
         microchip=new("microchip"),
     )
-    return identity_contradictions(said_now, request.patient)
+    return against_record(said_now, request.patient)
 
 
 def differs(one: dict[str, str], other: Identity) -> bool:

@@ -30,8 +30,12 @@ def import_patients(*, acting_user: User | None, clinic: Clinic, content: bytes)
     patient without an id is the one animal of that owner with that name and species, else new, and
     given an id. A weight is a new weighing of today if it differs from the latest one.
 
-    Returns `created`, `updated`, `unchanged`, `weights` and `given` (line and new id). Idempotent
-    but for animals that have neither an id nor an owner. Raises ImportRefused, NotAllowed.
+    A record that was merged away stays so: its line is read as one of the record that it was merged
+    into, unless another line of the file is of that one; then nothing of it is taken.
+
+    Returns `created`, `updated`, `unchanged`, `weights`, `given` (line and new id), and where there
+    are such `merged` (line, its id, the id it went to, whether it was taken). Idempotent but for
+    animals that have neither an id nor an owner. Raises ImportRefused, NotAllowed.
     """
     roles.require(acting_user, clinic, "edit_patient")
     lines, problems = csv_patients.read(content, today(clinic))
@@ -41,11 +45,12 @@ def import_patients(*, acting_user: User | None, clinic: Clinic, content: bytes)
         known = {
             patient.patient_id: patient
             for patient in bulk.find(
-                Patient.objects.filter(clinic=clinic).select_related("owner"),
+                Patient.objects.filter(clinic=clinic).select_related("owner", "merged_into__owner"),
                 "patient_id",
                 (line.patient_id for line in lines if line.patient_id),
             )
         }
+        lines, merged = _follow_merges(lines, known)
         owners, owner_of, more = resolve_owners(clinic, lines, known)
         found, still_more = _without_id(clinic, lines, owner_of)
         tests = [
@@ -61,6 +66,8 @@ def import_patients(*, acting_user: User | None, clinic: Clinic, content: bytes)
             if line.number in owner_of:
                 line.patient["owner_id"] = owners.stored[owner_of[line.number]].pk
         report = _write_patients(clinic, lines, known)
+        if merged:
+            report["merged"] = merged
         report["weights"] = _write_weights(clinic, lines, known)
         record(
             "patients.imported",
@@ -73,13 +80,42 @@ def import_patients(*, acting_user: User | None, clinic: Clinic, content: bytes)
     return report
 
 
+def _follow_merges(
+    lines: list[PatientLine], known: dict[str, Patient]
+) -> tuple[list[PatientLine], list[dict[str, Any]]]:
+    """The lines that are read, those of records that were merged away under the other record's id;
+    and what is said of these. Adds those other records to `known`."""
+    named = {line.patient_id for line in lines}
+    kept, said = [], []
+    for line in lines:
+        into = known[line.patient_id].merged_into if line.patient_id in known else None
+        if into is None:
+            kept.append(line)
+            continue
+        taken = into.patient_id not in named
+        said.append(
+            {
+                "line": line.number,
+                "patient_id": line.patient_id,
+                "into": into.patient_id,
+                "taken": taken,
+            }
+        )
+        if taken:
+            known[into.patient_id] = into
+            named.add(into.patient_id)
+            line.patient_id = into.patient_id
+            kept.append(line)
+    return kept, said
+
+
 def _without_id(
     clinic: Clinic, lines: list[PatientLine], owner_of: dict[int, str]
 ) -> tuple[dict[str, Patient], list[Problem]]:
     """Sets the id of lines that have none and whose animal is already known by its owner."""
     nameless = [line for line in lines if not line.patient_id and line.number in owner_of]
     by_owner: dict[tuple[str, str, str], list[Patient]] = {}
-    patients = Patient.objects.filter(clinic=clinic).select_related("owner")
+    patients = Patient.objects.filter(clinic=clinic, merged_into=None).select_related("owner")
     for patient in bulk.find(patients, "owner__owner_id", (owner_of[li.number] for li in nameless)):
         owner_id = patient.owner.owner_id if patient.owner else ""
         key = (owner_id, patient.name.casefold(), str(patient.species))
@@ -148,27 +184,33 @@ def _write_weights(clinic: Clinic, lines: list[PatientLine], known: dict[str, Pa
 
 
 def import_visits(*, acting_user: User | None, clinic: Clinic, content: bytes) -> dict[str, Any]:
-    """Upsert visits by patient and time; an empty doctor leaves what is stored. Returns `created`,
-    `updated` and `unchanged`. Idempotent. Raises ImportRefused, NotAllowed."""
+    """Upsert visits by patient and time; an empty doctor leaves what is stored. A visit of a record
+    that was merged away is one of the record that it was merged into. Returns `created`, `updated`
+    and `unchanged`. Idempotent. Raises ImportRefused, NotAllowed."""
     roles.require(acting_user, clinic, "edit_patient")
     lines, problems = csv_visits.read(content, clinic.zone)
-    patients = {
-        patient.patient_id: patient
-        for patient in bulk.find(
-            Patient.objects.filter(clinic=clinic), "patient_id", (li.patient_id for li in lines)
-        )
-    }
-    seen: dict[tuple[str, Any], int] = {}
-    for line in lines:
-        if line.patient_id not in patients:
-            what = f"there is no patient {line.patient_id}; import the patients first."
-            problems.append(Problem(line.number, what))
-        earlier = seen.setdefault((line.patient_id, line.at), line.number)
-        if earlier != line.number:
-            problems.append(Problem(line.number, f"the same visit is on line {earlier}."))
-    if problems:
-        raise ImportRefused(problems)
     with transaction.atomic():
+        # Nobody merges records away while it runs.
+        Clinic.objects.select_for_update(no_key=True).get(pk=clinic.pk)
+        patients = {
+            patient.patient_id: patient
+            for patient in bulk.find(
+                Patient.objects.filter(clinic=clinic).select_related("merged_into"),
+                "patient_id",
+                (li.patient_id for li in lines),
+            )
+        }
+        seen: dict[tuple[str, Any], int] = {}
+        for line in lines:
+            if line.patient_id not in patients:
+                what = f"there is no patient {line.patient_id}; import the patients first."
+                problems.append(Problem(line.number, what))
+            earlier = seen.setdefault((line.patient_id, line.at), line.number)
+            if earlier != line.number:
+                problems.append(Problem(line.number, f"the same visit is on line {earlier}."))
+        if problems:
+            raise ImportRefused(problems)
+        patients = {patient_id: patient.now for patient_id, patient in patients.items()}
         stored = {
             (visit.patient_id, visit.at): visit.doctor
             for visit in bulk.find(
@@ -177,8 +219,12 @@ def import_visits(*, acting_user: User | None, clinic: Clinic, content: bytes) -
         }
         fresh = []
         created = 0
+        once: set[tuple[int, Any]] = set()
         for line in lines:
             patient = patients[line.patient_id]
+            if (patient.pk, line.at) in once:
+                continue  # said of both records that were merged
+            once.add((patient.pk, line.at))
             doctor = stored.get((patient.pk, line.at))
             created += doctor is None
             if doctor is None or (line.doctor and line.doctor != doctor):

@@ -26,7 +26,7 @@ from labs.services import emergency_codes, outbox, panels, states, submissions
 from labs.services.decisions import claim, decide
 from labs.services.events import record
 from labs.services.ordering import add_tests, create_request
-from labs.services.patients import require_animal
+from labs.services.patients import followed, require_animal
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -50,7 +50,8 @@ def match(
     """Put an orphan on a patient's record: onto an open request of that patient, or onto a
     retrospective one made in the same step. Its runs then wait for review like any others.
     `retrospective_tests`: a retrospective `request` gets the tests that it does not have yet.
-    `source`: who acts where no person does; `method`: whether rule A decided it.
+    `source`: who acts where no person does; `method`: whether rule A decided it. A record that was
+    merged away means the one that it was merged into.
 
     Raises Stale, NotAllowed, InvalidInput where patient or request are of another clinic or animal,
     or the orphan is already matched.
@@ -59,6 +60,7 @@ def match(
     if patient.clinic_id != unmatched.clinic_id:
         raise InvalidInput("This patient is not in the clinic that the result came to.")
     require_animal(patient)
+    patient = followed(patient)
     if request is not None and request.patient_id != patient.pk:
         raise InvalidInput("That request is for another patient.")
     with transaction.atomic():
@@ -113,6 +115,7 @@ def unmatch(
     unmatched: UnmatchedResult,
     expected_version: int,
     reason: str,
+    evidence: dict[str, Any] | None = None,
 ) -> None:
     """Take a match back: the result leaves the patient's record and waits in the queue again. A
     request that was made for it alone is cancelled, never deleted. The decision keeps who may have
@@ -147,7 +150,7 @@ def unmatch(
             reason,
             patient=decision.patient,
             request=request,
-            evidence={"seen_by": [witness.as_json() for witness in seen_by]},
+            evidence={"seen_by": [witness.as_json() for witness in seen_by], **(evidence or {})},
         )
         if request.retrospective and not request.runs.exists():
             request.cancelled_at = timezone.now()
@@ -176,7 +179,8 @@ def move(
             reason=reason,
         )
         standing = unmatched.decisions.filter(action=Action.UNMATCH).last()
-        if standing is not None and standing.patient_id == patient.pk:
+        patient = followed(patient)
+        if standing is not None and standing.patient and standing.patient.now == patient:
             raise InvalidInput(f"It is on {patient.name}'s record already.")
         return match(
             acting_user=acting_user,

@@ -21,7 +21,7 @@ from labs.models import (
 from labs.services import emergency_codes, outbox, states, submissions
 from labs.services.decisions import decide
 from labs.services.events import record
-from labs.services.patients import require_animal
+from labs.services.patients import followed, keep_standing, require_animal
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -48,6 +48,7 @@ def move_request(
     if patient.clinic_id != request.clinic_id:
         raise InvalidInput("This patient is not in the clinic that the request belongs to.")
     require_animal(patient)
+    patient = followed(patient)
     with transaction.atomic():
         emergency_codes.request_moved(acting_user=acting_user, request=request)
         # The orphans on it before the request, as filing and matching lock them.
@@ -63,6 +64,7 @@ def move_request(
             raise InvalidInput(f"It is {patient.name}'s request already.")
         if now.cancelled_at is not None:
             raise InvalidInput("This request was cancelled. Order the tests for the other animal.")
+        keep_standing(patient)
         was = now.patient
         if now.sent_for_id is None and _has_left(now):
             now.sent_for = was

@@ -29,7 +29,7 @@ from labs.models import (
 from labs.services import order_forms, outbox, states, submissions
 from labs.services.events import record
 from labs.services.orderable import require_analyzers, require_species
-from labs.services.patients import require_animal
+from labs.services.patients import keep_standing, require_animal
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -73,7 +73,8 @@ def place_request(
 
     Raises InvalidInput for no panel, a deceased patient, a panel whose analyzer the clinic does not
     have or that is down, a species without a code, or a request of somebody else to stand beside;
-    SentBefore where the form ordered something else before; NotAllowed.
+    SentBefore where the form ordered something else before; Stale where the record was merged into
+    another, whose name was not on the form; NotAllowed.
     """
     clinic = patient.clinic
     roles.require(acting_user, clinic, "order")
@@ -249,7 +250,8 @@ def create_request(
     form_key: UUID | None = None,
 ) -> LabRequest:
     """The rows of a request alone, in the caller's transaction: also what a match makes afterwards
-    for a result that nobody had requested."""
+    for a result that nobody had requested. Raises Stale for a record that was merged away."""
+    keep_standing(patient)
     request = LabRequest.objects.create(
         clinic=patient.clinic,
         patient=patient,

@@ -11,8 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from labs import ids, roles
-from labs.errors import InvalidInput
-from labs.models import Clinic, Owner, Patient, Visit, Weight
+from labs.errors import InvalidInput, Stale
+from labs.models import Clinic, Owner, Patient, Visit, Weight, vocabulary
 from labs.services.clinics import sentences
 from labs.services.events import record
 
@@ -35,6 +35,27 @@ def require_animal(patient: Patient) -> None:
     """Raises InvalidInput for the patient of test orders (I2: a result on it is on no animal)."""
     if patient.is_test:
         raise InvalidInput(f"{patient} is no animal: it is there for test orders alone.")
+
+
+def followed(patient: Patient) -> Patient:
+    """The record that is used today: what names one that was merged away means the other one. One
+    query, and one more where it was merged. Nothing is locked: whoever writes then calls
+    `keep_standing`."""
+    rows = Patient.objects.select_related("clinic", "owner")
+    into = Patient.objects.filter(pk=patient.pk).values_list("merged_into", flat=True).first()
+    return rows.get(pk=into) if into else patient
+
+
+def keep_standing(patient: Patient) -> None:
+    """Until the end of the caller's transaction nobody merges this record away. Raises Stale where
+    somebody has."""
+    rows = Patient.objects.select_for_update(no_key=True).only("merged_into")
+    into = rows.get(pk=patient.pk).merged_into
+    if into is not None:
+        raise Stale(
+            f"{patient} was merged into {into} in the meantime. Nothing was written; go on with "
+            f"{into}."
+        )
 
 
 def create_patient(
@@ -86,7 +107,7 @@ def create_patient(
 
 def update_patient(*, acting_user: User | None, patient: Patient, **fields: Any) -> None:
     """Change columns of a patient. Raises as `create_patient`, and for the patient of test orders:
-    under another name it would be taken for an animal."""
+    under another name it would be taken for an animal. Stale where it was merged away."""
     roles.require(acting_user, patient.clinic, "edit_patient")
     require_animal(patient)
     owner = fields.get("owner")
@@ -95,6 +116,9 @@ def update_patient(*, acting_user: User | None, patient: Patient, **fields: Any)
     for field, value in fields.items():
         setattr(patient, field, value)
     with transaction.atomic():
+        # The names' lock before the animal's, as everywhere.
+        vocabulary.lock(patient.clinic_id)
+        keep_standing(patient)
         _save(patient)
         record(
             "patient.changed",
@@ -134,28 +158,32 @@ def record_weight(
 ) -> Weight | None:
     """Add a weighing, unless it only repeats the latest one; `weighed`: it stood on the scales, so
     that the same weight on another day is news too. Raises InvalidInput where it is not
-    above 0 and at most 9999 kg, NotAllowed."""
+    above 0 and at most 9999 kg, NotAllowed, Stale."""
     roles.require(acting_user, patient.clinic, "edit_patient")
     if not 0 < kg <= MAX_KG:
         raise InvalidInput(f"A weight of {kg} kg cannot be right.")
-    latest = patient.weight_set.first()
-    repeats = latest is not None and latest.kg == kg
-    if latest is not None and repeats and not (weighed and latest.measured_on < measured_on):
-        return None
-    return Weight.objects.create(patient=patient, kg=kg, measured_on=measured_on)
+    with transaction.atomic():
+        keep_standing(patient)
+        latest = patient.weight_set.first()
+        repeats = latest is not None and latest.kg == kg
+        if latest is not None and repeats and not (weighed and latest.measured_on < measured_on):
+            return None
+        return Weight.objects.create(patient=patient, kg=kg, measured_on=measured_on)
 
 
 def record_visit(
     *, acting_user: User | None, patient: Patient, at: datetime, doctor: str = ""
 ) -> Visit:
     """Note an appointment or check-in; a second one at the same moment only sets the doctor. Raises
-    NotAllowed."""
+    NotAllowed, Stale."""
     roles.require(acting_user, patient.clinic, "edit_patient")
-    visit, _ = Visit.objects.update_or_create(
-        patient=patient,
-        at=at,
-        defaults={"clinic": patient.clinic, "doctor": doctor[:100]},
-    )
+    with transaction.atomic():
+        keep_standing(patient)
+        visit, _ = Visit.objects.update_or_create(
+            patient=patient,
+            at=at,
+            defaults={"clinic": patient.clinic, "doctor": doctor[:100]},
+        )
     return visit
 
 

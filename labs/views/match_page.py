@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,6 +18,7 @@ from labs.matching.compare import serious_words
 from labs.models import MatchDecision, Patient, UnmatchedResult, UnmatchedState
 from labs.queries import orphans
 from labs.queries.candidates import Candidate, candidates_for, rank, separated
+from labs.queries.patients import merged_words
 from labs.queries.refused import refused
 from labs.queries.witnesses import witnesses
 from labs.queries.words import duration
@@ -130,7 +130,7 @@ def _context(request: Any, unmatched: UnmatchedResult) -> dict[str, Any]:
         "again": next((d for d in back.values() if waits and found and _is(found[0], d)), None),
         "seen_by": seen_by,
         "undo_seconds": undo_seconds(unmatched, request.user, active) if active else 0,
-        "moves_to": found[0] if not waits and found and chosen == found[0].patient.uuid else None,
+        "moves_to": found[0] if not waits and found and chosen and found[0].chosen else None,
     }
 
 
@@ -156,7 +156,7 @@ def undo_seconds(unmatched: UnmatchedResult, user: Any, active: MatchDecision | 
 
 
 def _is(candidate: Candidate, decision: MatchDecision) -> bool:
-    return candidate.chosen and candidate.patient.pk == decision.patient_id
+    return candidate.chosen and candidate.patient == (decision.patient and decision.patient.now)
 
 
 def _chosen(request: Any) -> UUID | None:
@@ -189,10 +189,11 @@ def _found(
         return found, ranked.nobody_words if left else ""
     if active is None or active.patient is None:
         return [], ""
-    if chosen not in (None, active.patient.uuid):
+    standing = active.patient.now.uuid
+    if chosen not in (None, standing):
         every = candidates_for(unmatched, runs=runs, chosen=chosen)
-        return [c for c in every[:1] if c.patient.uuid == chosen], ""
-    return candidates_for(unmatched, runs=runs, chosen=active.patient.uuid)[:1], ""
+        return [c for c in every[:1] if c.chosen], ""
+    return candidates_for(unmatched, runs=runs, chosen=standing)[:1], ""
 
 
 def _leads(found: list[Candidate]) -> bool:
@@ -209,12 +210,13 @@ def _cells(candidate: Candidate, keys: list[str]) -> list[Any]:
     return [fields[key] for key in keys]
 
 
-def search(unmatched: UnmatchedResult, text: str) -> QuerySet[Patient] | list[Patient]:
+def search(unmatched: UnmatchedResult, text: str) -> list[Patient]:
     """At most eight animals of the orphan's own clinic."""
     if not text:
         return []
     rows = Patient.objects.filter(clinic=unmatched.clinic_id)
-    return rows.search(text[:100]).select_related("owner")[:8]
+    found = rows.search(text[:100]).select_related("owner").annotate(merged_words=merged_words())
+    return list(found[:8])
 
 
 def urls(unmatched: UnmatchedResult, door: Door) -> dict[str, str]:

@@ -31,6 +31,8 @@ def new(request: StaffRequest) -> HttpResponse:
         with_weight(Patient.objects.for_user(request.user).select_related("owner", "clinic")),
         uuid=as_uuid(uuid),
     )
+    if patient.merged_into_id and request.method != "POST":
+        return redirect("labs:patient", uuid=patient.uuid)
     beside = _beside(request, patient)
     tiles = queries.tiles(patient)
     form = RequestForm(

@@ -32,6 +32,7 @@ def _load(request: StaffRequest, lab_report_id: str) -> Any:
         raise PermissionDenied(NOT_REVIEWED)
     patient = lab_request.patient
     patient.weight_kg, patient.weighed_on = lab_request.weight_kg, lab_request.weighed_on
+    patient.merged_words = lab_request.merged_words
     return lab_request
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from labs.errors import LabError
 from labs.forms import PatientForm
 from labs.models import LabRequest, Patient
+from labs.queries.merging import merges_of
 from labs.queries.paging import page_number
 from labs.queries.patients import patient_page, search, with_weight
 from labs.services import viewing
@@ -55,7 +56,8 @@ def page(request: StaffRequest, uuid: UUID) -> HttpResponse:
     at_desk = "unreviewed" not in request.rights
     shown = patient_page(patient, page_number(request.GET.get("page")), only_reviewed=at_desk)
     viewing.looked_at(acting_user=request.user, patient=patient, only_reviewed=at_desk)
-    return render(request, "labs/patient.html", {"page": shown, "patient": patient})
+    context = {"page": shown, "patient": patient, "merges": merges_of(patient)}
+    return render(request, "labs/patient.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -86,6 +88,8 @@ def edit(request: StaffRequest, uuid: UUID) -> HttpResponse:
         with_weight(Patient.objects.for_user(request.user).select_related("owner", "clinic")),
         uuid=uuid,
     )
+    if patient.merged_into_id:
+        return redirect("labs:patient", uuid=patient.uuid)
     form = PatientForm(request.POST or None, patient=patient)
     if request.method == "POST" and form.is_valid():
         try:

@@ -45,6 +45,7 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
         raise PermissionDenied(NOT_REVIEWED)
     patient = lab_request.patient
     patient.weight_kg, patient.weighed_on = lab_request.weight_kg, lab_request.weighed_on
+    patient.merged_words = lab_request.merged_words
     shown = request_page(lab_request, only_reviewed=at_desk)
     if shown.results.runs:
         viewing.viewed(acting_user=request.user, request=lab_request)

@@ -9,7 +9,8 @@ from typing import Any
 from django.test import Client
 from django.urls import reverse
 
-from labs.models import Panel
+from labs.models import Panel, Patient
+from labs.services import merging
 from tests.heska import examples
 from tests.http.world import Place, World
 
@@ -35,6 +36,12 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             return OWNED
         case "edit_patient":
             return {**OWNED, "patient_id": rows["patient"].patient_id}
+        case "merge_patient":
+            one, other = rows["patient"], rows["second"]
+            seen = merging.seen_key(*(Patient.objects.get(pk=each.pk) for each in (one, other)))
+            return {"with": other.uuid, "seen": seen, "typed_name": one.name}
+        case "merge":
+            return {"reason": "Two sisters"}
         case "match_new" | "labs_unmatchedresult_match_new":
             known = rows["patient"].uuid
             return {**OWNED, "version": rows["orphan"].version, "ruled_out": known}

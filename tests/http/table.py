@@ -72,6 +72,7 @@ AUDIENCES = {
         "orders": "  login  said  may   may   may   outside outside login  said3 outside login login login",
         "vets": "    login  said  said  may   said  outside outside login  said3 outside login login login",
         "admins": "  login  late  late  late  may   outside outside login  desk? outside login login login",
+        "mergers": " login  late  late  may   may   outside outside login  desk  outside login login login",
         "ownadmins": "login role role  role  may   outside outside login  role  outside login login login",
         "admins*": " login  role  role  role  may*  outside outside login  role  outside login login login",
         "public": "  may*   may*  may*  may*  may*  may*    may*    may*   may*  may*    may*  may*  may*",
@@ -120,6 +121,10 @@ labs:patient                     GET  patient    staff     200
 labs:trends                      GET  patient    staff     200
 labs:edit_patient                GET  patient    staff     200
 labs:edit_patient                POST patient    staff     302!
+labs:merge_patient               GET  patient    mergers   200
+labs:merge_patient               POST patient    mergers   302!
+labs:merge                       GET  merge      mergers   200
+labs:merge                       POST merge      mergers   302!
 labs:new_request                 GET  -          lab*      200
 labs:new_request                 POST -          lab*      302!
 labs:typeahead                   GET  -          lab*      200

@@ -37,7 +37,7 @@ from labs.models import (
     UnmatchedResult,
     Visit,
 )
-from labs.services import emergency_codes, journal, matching, review
+from labs.services import emergency_codes, journal, matching, merging, review
 from labs.services.codes import set_code
 from labs.views.access import ENTERED
 from pims.idle import USED
@@ -105,6 +105,8 @@ def make_place(name: str, word: str) -> Place:
     access = connect(acting_user=None, clinic=clinic, client_id=f"id-{word}", client_secret="s")
     analyzer = Analyzer.objects.create(clinic=clinic, model="Element HT5", name=word)
     visit = Visit.objects.create(clinic=clinic, patient=patient, at=timezone.now(), doctor=word)
+    kept, double = (factories.make_patient(clinic, name=f"{word} {n}") for n in ("A", "B"))
+    merge = merging.merge(acting_user=None, survivor=kept, merged=double)
     colleague = factories.make_staff(clinic=clinic, username=f"colleague-{word}")
     for row in (request, opened, stuck, orphan, held, matched, signed):
         row.refresh_from_db()
@@ -156,6 +158,7 @@ def make_place(name: str, word: str) -> Place:
         "orphan": (orphan.uuid,),
         "held": (held.uuid,),
         "matched": (matched.uuid,),
+        "merge": (merge.uuid,),
         "emergency": (emergency.code,),
         "code": (code.pk,),
         "message": (message.receipt_id,),
@@ -179,6 +182,7 @@ MISSING: dict[str, tuple[Any, ...]] = {
     "orphan": (NOBODY,),
     "held": (NOBODY,),
     "matched": (NOBODY,),
+    "merge": (NOBODY,),
     "request": ("LR-MISSING",),
     "open": ("LR-MISSING",),
     "stuck": ("LR-MISSING",),

@@ -22,6 +22,7 @@ from tests.payloads.strings import PAYLOADS
 OURS = {
     *("lab_report_id", "receipt_id", "result_key", "public_id", "test_request_id", "content_type"),
     *("vendor", "timezone", "verb", "open_days", "state", "direction", "kind", "species", "sex"),
+    *("moved", "came"),  # primary keys
     *("key", "adapter_version", "sha256", "digest", "client_secret", "password", "flag", "status"),
     # Read by us from what came, and a number or nothing; what came is beside it, and is filled.
     *("number", "qualifier", "low", "high", "critical_low", "critical_high", "range_kind"),

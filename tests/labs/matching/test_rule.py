@@ -74,7 +74,7 @@ BROKEN: dict[str, dict[str, Any]] = {
         "typed": {"owner_last_name": ""},
         "others": (animal(2, "Biscuit", "Okafor", species="cat", last_seen=AT),),
     },
-    "tie": {"others": (animal(1, "Biscuit", **BISCUIT),)},
+    "tie": {"others": (animal(7, "Biscuit", **{**BISCUIT, "patient_id": "P-10001"}),)},
     "margin": {
         "others": (animal(4, "Biscuit", patient_id="P-90001", last_seen=AT, sex="M"),),
         "typed": {"patient_id": "P-10002"},

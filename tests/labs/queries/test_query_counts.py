@@ -19,8 +19,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from labs.models import Attachment, Clinic, EmergencyCode, LabRequest, Patient, UnmatchedResult
-from labs.services import emergency_codes, matching, review
+from labs.models import (
+    Attachment,
+    Clinic,
+    EmergencyCode,
+    LabRequest,
+    Merge,
+    Patient,
+    UnmatchedResult,
+)
+from labs.services import emergency_codes, matching, merging, review
 from labs.services.codes import set_code
 from tests import factories
 
@@ -35,6 +43,9 @@ def fill(clinic: Clinic, vet: User, rows: int) -> None:
     biscuit = factories.make_patient(clinic, patient_id="P-BISCUIT")
     for index in range(rows):
         factories.make_patient(clinic, breed=f"Breed {index}")
+        twice = factories.make_patient(clinic, name=f"Bis {index}")
+        factories.make_request(twice)
+        merging.merge(acting_user=None, survivor=biscuit, merged=twice)
         set_code(acting_user=None, clinic=clinic, kind="sex", word=f"word {index}", code="X")
     for index in range(rows):
         patient = factories.make_patient(clinic, name=f"Rex {index}")
@@ -74,7 +85,12 @@ def addresses(clinic: Clinic) -> dict[str, str]:
     message = request.runs.get().versions.all()[0].message
     file = Attachment.objects.filter(message__clinic=clinic).first()
     assert file is not None
+    merge = Merge.objects.filter(clinic=clinic).latest("-pk")
     return {
+        "merge": reverse("labs:merge_patient", args=[biscuit.uuid]),
+        "merge, side by side": reverse("labs:merge_patient", args=[biscuit.uuid])
+        + f"?with={Patient.objects.get(clinic=clinic, name='Rex 0').uuid}",
+        "merged": reverse("labs:merge", args=[merge.uuid]),
         "worklist": reverse("labs:worklist"),
         "worklist, one section": reverse("labs:worklist") + "?show=review",
         "worklist, filtered": reverse("labs:worklist")

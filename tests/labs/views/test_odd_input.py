@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from labs.models import Clinic, LabRequest
+from labs.services import merging
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -66,13 +67,17 @@ def filled(route: str, request: LabRequest, odd: str | None) -> str:
     orphan = factories.make_unmatched(request.clinic)
     message = factories.make_message(request.clinic)
     text = quote(odd) if odd else None
+    own = orphan.uuid if route.startswith("unmatched") else request.patient.uuid
+    if route.startswith("merges"):
+        other = factories.make_patient(request.clinic)
+        own = merging.merge(acting_user=None, survivor=request.patient, merged=other).uuid
     for name, value in {
         "<str:lab_report_id>": text or request.lab_report_id,
         "<str:receipt_id>": text or message.receipt_id,
         "<str:code>": text or "none",
         "<str:client_id>": text or "none",
         "<slug:clinic>": request.clinic.public_id,
-        "<uuid:uuid>": str(orphan.uuid if route.startswith("unmatched") else request.patient.uuid),
+        "<uuid:uuid>": str(own),
         "<int:pk>": text or "1",
         "<uidb64>": text or "MQ",
         "<token>": text or "none",
