@@ -25,7 +25,7 @@ from labs.models import (
     Sex,
     Species,
 )
-from labs.services import guessing, patients
+from labs.services import adding, guessing, patients
 from labs.services.guessing import Turn
 from labs.services.ordering import Collection
 
@@ -189,6 +189,9 @@ class RequestForm(forms.Form):
         }
 
 
+OWNER_COLUMNS = ("first_name", "last_name", "phone", "email")
+
+
 class PatientForm(forms.Form):
     """A patient and, in the same step, the owner: an owner id that is known names that owner, any
     other owner is added."""
@@ -221,7 +224,7 @@ class PatientForm(forms.Form):
     owner_phone = forms.CharField(max_length=50, required=False, label="Phone")
     owner_email = forms.EmailField(required=False, label="E-mail")
 
-    OWNER = ("owner_first_name", "owner_last_name", "owner_phone", "owner_email")
+    OWNER = tuple(f"owner_{name}" for name in OWNER_COLUMNS)
 
     def __init__(self, *args: Any, patient: Patient | None = None, **kwargs: Any) -> None:
         if patient is not None:
@@ -240,8 +243,18 @@ class PatientForm(forms.Form):
             data["deceased"] = True
         return data
 
-    def create(self, user: User, clinic: Clinic) -> Patient:
-        """Raises labs.errors.LabError."""
+    def create(self, user: User, clinic: Clinic, form_key: UUID | None = None) -> Patient:
+        """Raises labs.errors.LabError. `form_key`: sent twice it adds one."""
+        (patient,) = adding.once(
+            acting_user=user,
+            clinic=clinic,
+            form_key=form_key,
+            add=lambda: [self._create(user, clinic, form_key)],
+            says=self._says,
+        )
+        return patient
+
+    def _create(self, user: User, clinic: Clinic, form_key: UUID | None) -> Patient:
         data = self.cleaned_data
         return patients.create_patient(
             acting_user=user,
@@ -249,7 +262,20 @@ class PatientForm(forms.Form):
             patient_id=data["patient_id"],
             weight_kg=data["weight_kg"],
             owner=self._owner(user, clinic),
+            form_key=form_key,
             **self._fields(),
+        )
+
+    def _says(self, made: list[Patient]) -> bool:
+        """Whether this form, sent once more, says no other animal and owner than it made."""
+        (patient,) = made
+        given = {name: text for name, text in self.cleaned_data.items() if name in self.OWNER}
+        owner = {f"owner_{name}": getattr(patient.owner, name, "") for name in OWNER_COLUMNS}
+        own_id = self.cleaned_data["patient_id"].strip()
+        return (
+            all(getattr(patient, name) == value for name, value in self._fields().items())
+            and own_id in ("", patient.patient_id)
+            and all(not text or owner[name] == text.strip() for name, text in given.items())
         )
 
     def update(self, user: User, patient: Patient) -> None:

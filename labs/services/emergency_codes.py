@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -44,12 +45,18 @@ def as_typed(text: str) -> str:
     return "".join(sign for sign in text.upper() if sign.isalnum())
 
 
-def give(*, acting_user: User | None, clinic: Clinic, note: str = "") -> EmergencyCode:
-    """A code that this clinic never had. Raises NotAllowed."""
+def give(
+    *, acting_user: User | None, clinic: Clinic, note: str = "", form_key: UUID | None = None
+) -> EmergencyCode:
+    """A code that this clinic never had; where the form came before, the one that it gave then.
+    Raises NotAllowed."""
     roles.require(acting_user, clinic, "order")
     now = timezone.now()
     with transaction.atomic():
         alone(clinic)
+        given = EmergencyCode.objects.filter(clinic=clinic, form_key=form_key).first()
+        if form_key is not None and given is not None:
+            return given
         code = EmergencyCode.objects.create(
             clinic=clinic,
             code=_new(clinic),
@@ -57,6 +64,7 @@ def give(*, acting_user: User | None, clinic: Clinic, note: str = "") -> Emergen
             made_by=acting_user,
             made_at=now,
             expires_at=now + OPEN_FOR,
+            form_key=form_key,
         )
         record("emergency.given", clinic=clinic, acting_user=acting_user, code=code.code)
     return code

@@ -4,6 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 from django import template
 from django.utils import timezone
@@ -18,7 +19,10 @@ from labs.queries.nav import Nav, Waiting, nav, waiting
 PLACES = {
     "worklist": {"worklist", "request", "owner_report", "new_request", "emergency", "move_request"},
     "unmatched": {"unmatched", "match", "match_new", "unmatched_history", "unmatched_quality"},
-    "patients": {"patients", "patient", "edit_patient", "new_patient", "trends"},
+    "patients": {
+        *("patients", "patient", "edit_patient", "new_patient", "trends"),
+        *("merge_patient", "merge", "owner", "edit_owner", "litter"),
+    },
     "messages": {"messages", "message"},
 }
 ENVIRONMENTS = {
@@ -48,6 +52,12 @@ def lab_nav(request: Any) -> Nav | None:
     if clinic is None:
         return None
     return getattr(request, "nav", None) or nav(clinic)
+
+
+@register.simple_tag
+def lab_form_key() -> SafeString:
+    """A field that tells this form as it is shown now from all others: sent twice it acts once."""
+    return format_html('<input type="hidden" name="form_key" value="{}">', uuid4())
 
 
 @register.simple_tag

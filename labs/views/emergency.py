@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import LabError
+from labs.forms import FormKey
 from labs.models import EmergencyCode, Patient
 from labs.queries import emergency as queries
 from labs.queries.patients import search
@@ -23,7 +24,10 @@ from labs.views.polling import unchanged
 @laboratory_required
 def give(request: StaffRequest) -> HttpResponse:
     code = emergency_codes.give(
-        acting_user=request.user, clinic=request.clinic, note=request.POST.get("note", "")
+        acting_user=request.user,
+        clinic=request.clinic,
+        note=request.POST.get("note", ""),
+        form_key=FormKey(request.POST).key(),
     )
     return redirect("labs:emergency", code=code.code)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods
 
-from labs.errors import LabError
-from labs.forms import PatientForm
+from labs.errors import LabError, SentBefore
+from labs.forms import FormKey, PatientForm
 from labs.models import LabRequest, Patient
 from labs.queries.merging import merges_of
 from labs.queries.paging import page_number
@@ -64,9 +64,13 @@ def page(request: StaffRequest, uuid: UUID) -> HttpResponse:
 @staff_required
 def new(request: StaffRequest) -> HttpResponse:
     form = PatientForm(request.POST or None, initial={"name": request.GET.get("name", "")})
+    form_key = FormKey(request.POST).key() or uuid4()
     if request.method == "POST" and form.is_valid():
         try:
-            patient = form.create(request.user, request.clinic)
+            patient = form.create(request.user, request.clinic, form_key)
+        except SentBefore as error:
+            form.add_error(None, error.message)
+            form_key = uuid4()  # pressed once more, it is meant
         except LabError as error:
             form.add_error(None, error.message)
         else:
@@ -76,7 +80,7 @@ def new(request: StaffRequest) -> HttpResponse:
                 page = reverse("labs:emergency", args=[code])
                 return redirect(f"{page}?{urlencode({'q': patient.patient_id})}")
             return redirect("labs:patient", uuid=patient.uuid)
-    context = {"form": form, "patient": None}
+    context = {"form": form, "form_key": form_key, "patient": None}
     return render(request, "labs/edit_patient.html", context, status=422 if form.errors else 200)
 
 
