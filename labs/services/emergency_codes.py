@@ -54,8 +54,9 @@ def give(
     now = timezone.now()
     with transaction.atomic():
         alone(clinic)
-        given = EmergencyCode.objects.filter(clinic=clinic, form_key=form_key).first()
-        if form_key is not None and given is not None:
+        rows = EmergencyCode.objects.filter(clinic=clinic, form_key=form_key)
+        given: EmergencyCode | None = rows.first() if form_key is not None else None
+        if given is not None:
             return given
         code = EmergencyCode.objects.create(
             clinic=clinic,
