@@ -9,7 +9,7 @@ PY = .venv/bin/python
 # A blank database of the suite's own; see tests/servers.py.
 PYTEST = $(PY) -m pytest -n 2 --dist loadgroup
 
-.PHONY: help run test install serve check lock clean
+.PHONY: help run test install serve check lock screens clean
 
 help:
 	@echo "make run [PORT=8000]  the demo at http://localhost:8000"
@@ -18,6 +18,7 @@ help:
 	@echo "make serve            web, worker and scheduler in the environment given: no demo, no simulator"
 	@echo "make check            style, types, import rules, migrations, deployment checks, templates"
 	@echo "make lock             write the two lock files anew from pyproject.toml"
+	@echo "make screens          take the pictures of docs/guide.md anew from the running demo"
 	@echo "make clean            remove .venv and tool caches; your data in var/ stays"
 
 run:
@@ -47,6 +48,10 @@ lock:
 	@sh deploy/setup.sh dev
 	$(UV) pyproject.toml -o requirements.txt
 	$(UV) --group dev pyproject.toml -o requirements-dev.txt
+
+screens:
+	@sh deploy/setup.sh dev
+	@exec $(PY) docs/screens.py
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -9,6 +9,7 @@ import itertools
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +31,7 @@ from labs.models import (
 )
 from labs.order import Receipt, TestOutcome
 from labs.report import File, Identity, Report, Row, Run
-from labs.services import journal, ordering, results, submissions
+from labs.services import journal, ordering, results, submissions, typed
 
 VENDOR = "heska"
 _number = itertools.count(1)
@@ -208,6 +209,25 @@ def make_result(
     request.refresh_from_db()
     message.refresh_from_db()
     return message
+
+
+def make_typed(
+    patient: Patient | None = None, *, acting_user: User | None = None, **values: str
+) -> LabRequest:
+    """A CBC that a person typed in: by code, the value; a lone WBC where none is given."""
+    patient = patient or make_patient()
+    panel = Panel.objects.get(code="HHEM-1")
+    lines = [
+        replace(line, value=(values or {"WBC": "6.13"}).get(line.analyte.code, ""))
+        for line in typed.lines_of(panel)
+    ]
+    return typed.type_result(
+        acting_user=acting_user or make_staff(clinic=patient.clinic),
+        patient=patient,
+        panel=panel,
+        lines=lines,
+        run_at=timezone.now(),
+    )
 
 
 def make_unmatched(

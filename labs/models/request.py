@@ -59,6 +59,9 @@ class LabRequest(models.Model):
         default=False,
         help_text="Made when an unmatched result was put on the patient's record",
     )
+    typed = models.BooleanField(
+        default=False, editable=False, help_text="Made for a result that a person typed in"
+    )
     # A group is its first request and all that name it here; of those nobody else names one.
     first = models.ForeignKey(
         "self",

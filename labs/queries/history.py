@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from django.contrib.auth.models import User
 from django.db.models import Q
 
 from labs.models import LabRequest, Observation, Patient, ResultStatus, ReviewState, TestRun
@@ -31,6 +32,7 @@ class Earlier:
     group: str
     lab_report_id: str
     position: int
+    typed_by: str = ""  # the name of whoever typed it in; empty where an analyzer sent it
 
 
 def key_of(row: Observation) -> Key:
@@ -81,7 +83,7 @@ def history(
         Observation.objects.filter(run__in=list(runs), current=True, not_reported_reason="")
         .exclude(value_text="")
         .exclude(status=ResultStatus.CANCELLED)
-        .select_related("result", "analyte")
+        .select_related("result__typed_by", "analyte")
         .defer("comments", "warnings", "result__comments", "analyte__note")
         .order_by()
     )
@@ -119,4 +121,9 @@ def _earlier(at: datetime, row: Observation, lab_report_id: str) -> Earlier:
         group=row.analyte.group if row.analyte else "",
         position=row.analyte.position if row.analyte else 9999,
         lab_report_id=lab_report_id,
+        typed_by=_name(row.result.typed_by),
     )
+
+
+def _name(user: User | None) -> str:
+    return (user.get_full_name() or user.get_username()) if user else ""

@@ -46,12 +46,13 @@ def of_unmatched(orphans: Iterable[UnmatchedResult]) -> dict[int, list[dict[str,
 
 def _current() -> Any:
     return Observation.objects.filter(current=True).select_related(
-        "result", "run__requested_test__panel"
+        "result__typed_by", "run__requested_test__panel"
     )
 
 
 def _flat(row: Observation, *, ranges_void: bool) -> dict[str, Any]:
-    """The keys of every command that prints values; null where there is nothing. `value_text` is
+    """The keys of every command that prints values; null where there is nothing; `typed_by` only
+    where a person typed it in. `value_text` is
     exact, as delivered; `value`, `low` and `high` are numbers derived from text. Where the analyzer
     measured for another species than the patient's, range and flag stay as delivered and we call
     nothing.
@@ -70,7 +71,12 @@ def _flat(row: Observation, *, ranges_void: bool) -> dict[str, Any]:
         "" if ranges_void else row.flag_computed,
         row.not_reported_reason,
     )
-    return {key: None if value == "" else value for key, value in zip(KEYS, said, strict=True)}
+    flat: dict[str, Any] = {
+        key: None if value == "" else value for key, value in zip(KEYS, said, strict=True)
+    }
+    if row.result.typed_by:
+        flat["typed_by"] = row.result.typed_by.get_username()
+    return flat
 
 
 def number(text: str) -> int | float | None:

@@ -14,6 +14,7 @@ from labs import pdf, vendors
 from labs.models import ClinicLogo, LabEvent, LabRequest, Owner, Patient, TestState
 from labs.models.result import VOID_STATUSES
 from labs.paper import OwnerReport, Panel, Reading
+from labs.queries.history import Earlier
 from labs.queries.progress import OPEN_TESTS
 from labs.queries.result_rows import Row
 from labs.queries.results import Results, RunView
@@ -118,6 +119,8 @@ def _panel(run: RunView) -> Panel:
         run.status.word,
         f"version {run.current.report_version}",
     ]
+    if run.current.typed_by:
+        facts.insert(0, f"typed by {_name(run.current.typed_by)}")
     if run.repeat:
         facts.append(f"run {run.repeat.number} of {run.repeat.of}")
     remarks = [run.void] if run.void else []
@@ -138,6 +141,9 @@ def _reading(row: Row) -> Reading:
     remarks = [str(note) for note in [*row.notes, *row.warnings]]
     if row.before is not None:
         remarks.insert(0, f"Corrected, was {row.before or 'not reported'}.")
+    if row.own:
+        said = f": {row.own.word}" if row.own.word else ""
+        remarks.append(f"By {row.own.whose}'s own range {row.own.words}{said}.")
     flag = row.flag.word if row.flag and not row.void else ""
     if value.not_reported_reason:
         flag = ""
@@ -162,9 +168,14 @@ def _reading(row: Row) -> Reading:
         high=value.high,
         range_kind=value.range_kind,
         flag_code=value.flag,
-        previous=f"{before.text} ({timezone.localtime(before.at):{DAY}})" if before else "",
+        previous=_before(before) if before else "",
         remarks=remarks,
     )
+
+
+def _before(before: Earlier) -> str:
+    typed = ", typed" if before.typed_by else ""
+    return f"{before.text} ({timezone.localtime(before.at):{DAY}}{typed})"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from labs.models import (
     LabRequest,
+    OwnPanel,
+    Panel,
     RequestState,
     Submission,
     SubmissionState,
@@ -41,8 +44,25 @@ WORDS_SHOWN = 120  # of the laboratory's own, in one line of the worklist
 OPEN_TESTS = {TestState.REQUESTED, TestState.RUNNING}
 
 
-# What a clinic's own past says, by analyzer model.
-Turnarounds = Mapping[str, Turnaround]
+@dataclass(frozen=True, kw_only=True)
+class Turnarounds:
+    """What a clinic's own past says, by analyzer model; and what its administrator set, in minutes
+    by panel code: that counts before the past and the catalogue."""
+
+    learnt: Mapping[str, Turnaround] = field(default_factory=dict)
+    minutes: Mapping[str, int] = field(default_factory=dict)
+
+
+class Takes(NamedTuple):
+    """A panel, as far as it takes to say how long it takes."""
+
+    code: str
+    model: str
+    minutes: int  # by the catalogue
+
+
+def takes(panel: Panel) -> Takes:
+    return Takes(panel.code, panel.analyzer_model, panel.usual_minutes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +75,21 @@ class Due:
 
 
 def turnarounds(clinic_id: int) -> Turnarounds:
-    """One query."""
-    return {row.analyzer_model: row for row in Turnaround.objects.filter(clinic=clinic_id)}
+    """Two queries."""
+    set_here = OwnPanel.objects.filter(clinic=clinic_id, usual_minutes__isnull=False)
+    return Turnarounds(
+        learnt={row.analyzer_model: row for row in Turnaround.objects.filter(clinic=clinic_id)},
+        minutes=dict(set_here.values_list("panel__code", "usual_minutes")),
+    )
 
 
 def due(request: LabRequest, known: Turnarounds) -> Due:
-    """By the clinic's own past on that analyzer: nine in ten came sooner, and some minutes more.
-    Where it has none, by the catalogue, from the time that it takes to load a sample."""
+    """By the time that the clinic's administrator set; else by its own past on that analyzer: nine
+    in ten came sooner, and some minutes more. Where it has none, by the catalogue, from the time
+    that it takes to load a sample."""
     begun = begun_at(request)
     found = [
-        _due(begun, test.panel.analyzer_model, test.panel.usual_minutes, known)
+        _due(begun, takes(test.panel), known)
         for test in request.tests.all()
         if test.state in OPEN_TESTS
     ]
@@ -79,24 +104,27 @@ def begun_at(request: LabRequest) -> datetime:
     return max(request.requested_at, accepted) if accepted else request.requested_at
 
 
-def due_at(begun: datetime, model: str, minutes: int, known: Turnarounds) -> datetime:
-    """As `due`, of one test; `minutes` as the catalogue has them."""
-    own = known.get(model)
+def due_at(begun: datetime, test: Takes, known: Turnarounds) -> datetime:
+    """As `due`, of one test."""
+    if test.code in known.minutes:
+        return begun + timedelta(minutes=known.minutes[test.code]) + GRACE
+    own = known.learnt.get(test.model)
     if own is None:
-        return begun + LOADING + timedelta(minutes=minutes)
+        return begun + LOADING + timedelta(minutes=test.minutes)
     return begun + timedelta(seconds=own.slow_seconds) + GRACE
 
 
-def _due(begun: datetime, model: str, minutes: int, known: Turnarounds) -> Due:
-    why = f"{model}, {usually(model, minutes, known)}"
-    return Due(at=due_at(begun, model, minutes, known), why=why)
+def _due(begun: datetime, test: Takes, known: Turnarounds) -> Due:
+    return Due(at=due_at(begun, test, known), why=f"{test.model}, {usually(test, known)}")
 
 
-def usually(model: str, minutes: int, known: Turnarounds) -> str:
-    """How long a test on that analyzer takes, and who says so."""
-    own = known.get(model)
+def usually(test: Takes, known: Turnarounds) -> str:
+    """How long a test takes, and who says so."""
+    if test.code in known.minutes:
+        return f"usually {known.minutes[test.code]} min, as this clinic set it"
+    own = known.learnt.get(test.model)
     if own is None:
-        return f"usually {minutes} min by the catalogue"
+        return f"usually {test.minutes} min by the catalogue"
     usual = duration(timedelta(seconds=own.usual_seconds))
     return f"usually {usual} here, by the last {own.runs} runs"
 

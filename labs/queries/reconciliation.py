@@ -3,9 +3,9 @@ belongs to nobody, by analyzer and age; and how long tests take. A fixed number 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, F, Min, OuterRef, Prefetch, Q, QuerySet, Subquery
@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from labs import plots
-from labs.models import Clinic, LabRequest, Panel, RequestedTest, TestRun, Turnaround
+from labs.models import Clinic, LabRequest, OwnPanel, Panel, RequestedTest, TestRun, Turnaround
 from labs.models import UnmatchedResult as Orphan
 from labs.queries.nav import AMBER, RED, TO_REVIEW
 from labs.queries.words import duration
@@ -24,7 +24,7 @@ SHOWN = 50
 EXPORTED = 10_000
 HEADER = (
     *("report_id", "ordered", "reviewed", "patient_id", "patient", "owner_id", "owner"),
-    *("doctor", "test_codes", "tests"),
+    *("doctor", "test_codes", "tests", "billing_codes"),
 )
 
 
@@ -104,6 +104,32 @@ def reconciliation(clinic: Clinic, *, at_desk: bool = False) -> Reconciliation:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gaps:
+    """How many requests fell through, for the daily mail."""
+
+    missing: int
+    unreviewed: int
+    uncharged: int
+
+    @property
+    def any(self) -> int:
+        return self.missing + self.unreviewed + self.uncharged
+
+
+def gaps(clinic: Clinic, *, before: datetime) -> Gaps:
+    """The counts of the page, of what stands since before then. Three statements."""
+    requests = LabRequest.objects.filter(clinic=clinic)
+    waiting = TestRun.objects.filter(
+        clinic=clinic, review_state__in=TO_REVIEW, created_at__lt=before
+    )
+    return Gaps(
+        missing=requests.open().filter(requested_at__lt=before).count(),
+        unreviewed=requests.filter(pk__in=waiting.values("request")).count(),
+        uncharged=uncharged(clinic).filter(reviewed_at__lt=before).count(),
+    )
+
+
 def _gap(name: str, title: str, says: str, rows: QuerySet[Any]) -> Gap:
     found = list(rows.select_related("patient__owner")[:SHOWN])
     return Gap(name=name, title=title, says=says, rows=found, count=rows.count())
@@ -159,7 +185,7 @@ def _turnaround(learnt: Sequence[Turnaround]) -> SafeString:
 
 
 def charges_csv(clinic: Clinic) -> tuple[bytes, int]:
-    """All that is reviewed and not charged, and how many rows that is. Two statements."""
+    """All that is reviewed and not charged, and how many rows that is. Three statements."""
     rows = list(
         uncharged(clinic)
         .select_related("patient__owner")
@@ -167,10 +193,15 @@ def charges_csv(clinic: Clinic) -> tuple[bytes, int]:
             :EXPORTED
         ]
     )
-    return csv_file(HEADER, (_line(row) for row in rows)), len(rows)
+    codes = dict(
+        OwnPanel.objects.filter(clinic=clinic)
+        .exclude(billing_code="")
+        .values_list("panel", "billing_code")
+    )
+    return csv_file(HEADER, (_line(row, codes) for row in rows)), len(rows)
 
 
-def _line(request: Any) -> list[str]:
+def _line(request: Any, codes: Mapping[int, str]) -> list[str]:
     owner = request.patient.owner
     panels = [test.panel for test in request.tests.all()]
     return [
@@ -184,4 +215,6 @@ def _line(request: Any) -> list[str]:
         request.doctor,
         "; ".join(panel.code for panel in panels),
         "; ".join(panel.name for panel in panels),
+        # Of a test without one nothing: a bill must not take another test's.
+        "; ".join(codes.get(panel.pk, "") for panel in panels),
     ]

@@ -31,6 +31,7 @@ from labs.queries.progress import (
     Turnarounds,
     state_chip,
     submission_of,
+    takes,
     turnarounds,
     usually,
 )
@@ -91,7 +92,7 @@ class RequestPage:
         on its analyzer."""
         answered = {run.run.requested_test_id for run in self.results.runs}
         return [
-            (test, chip, usually(test.panel.analyzer_model, test.panel.usual_minutes, self.known))
+            (test, chip, usually(takes(test.panel), self.known))
             for test, chip in self.tests
             if test.pk not in answered
         ]

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from labs import charts
 from labs.models import Attachment, Flag, LabResult, Observation
 from labs.queries.history import Earlier, code_of
+from labs.queries.own_ranges import OwnRange
 from labs.queries.words import FLAG_SHAPES, FLAG_WORDS, not_reported
 
 
@@ -39,6 +40,7 @@ class Row:
     warnings: list[str]
     files: list[Attachment]
     void: bool
+    own: OwnRange | None = None  # the clinic's own interval, beside the delivered one
 
     @property
     def code(self) -> str:
@@ -71,6 +73,7 @@ def row_of(
     files: list[Attachment],
     doubts: list[str],
     loose_files: bool,
+    own: OwnRange | None = None,
 ) -> Row:
     flag = _flag_mark(row)
     measuring = row.range_kind == "measuring"
@@ -121,6 +124,7 @@ def row_of(
         warnings=warnings,
         files=files,
         void=void,
+        own=own,
     )
 
 

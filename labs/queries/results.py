@@ -1,4 +1,4 @@
-"""The results of one request as its page shows them: per run one table. Five statements."""
+"""The results of one request as its page shows them: per run one table. Six statements."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from labs.models import (
 )
 from labs.models.result import VOID_STATUSES
 from labs.queries.history import Earlier, code_of, history, key_of
+from labs.queries.own_ranges import OwnRanges, own_ranges
 from labs.queries.result_rows import Row, row_of
 from labs.queries.second_look import to_check
 from labs.queries.words import Chip
@@ -109,6 +110,11 @@ class RunView:
         return bool(within) and not any(row.observation.flag_delivered for row in within)
 
     @property
+    def owns(self) -> str:
+        """The clinic whose own ranges stand beside delivered ones; empty where none does."""
+        return next((row.own.whose for row in self.rows if row.own), "")
+
+    @property
     def to_review(self) -> bool:
         return self.run.review_state != ReviewState.REVIEWED
 
@@ -188,6 +194,11 @@ def results_of(request: LabRequest, *, only_reviewed: bool = False) -> Results:
     )
     current = [(next(v for v in found if v.current), found) for found in versions.values()]
     shown = [row for found in rows.values() for row in found if row.current]
+    ranges = own_ranges(
+        request.patient,
+        (row.analyte_id for row in shown if row.analyte_id),
+        whose=request.clinic,
+    )
     earlier = history(
         request.patient,
         codes={code_of(row) for row in shown},
@@ -197,7 +208,14 @@ def results_of(request: LabRequest, *, only_reviewed: bool = False) -> Results:
     )
     views = [
         _run_view(
-            request, version, found, rows[version.run_id], reviews[version.run_id], files, earlier
+            request,
+            version,
+            found,
+            rows[version.run_id],
+            reviews[version.run_id],
+            files,
+            earlier,
+            ranges,
         )
         for version, found in current
     ]
@@ -242,6 +260,7 @@ def _run_view(
     reviews: list[Review],
     files: list[Attachment],
     earlier: dict[tuple[str, str, str, str], list[Earlier]],
+    ranges: OwnRanges,
 ) -> RunView:
     run = current.run
     patient = request.patient
@@ -279,6 +298,7 @@ def _run_view(
                 files=[f for f in own if f.analyte_code and f.analyte_code == row.code],
                 doubts=doubts.get(row.code, []),
                 loose_files=any(not file.analyte_code for file in own),
+                own=ranges.of(row),
             )
             for row in shown
         ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.contrib.auth.models import User
+
 from labs.models import (
     LabRequest,
     Link,
@@ -87,6 +89,13 @@ def steps(
 
 
 def _ordered(request: LabRequest, events: list[Event]) -> Step:
+    if request.typed:
+        return Step(
+            word="Typed in",
+            state="done",
+            at=request.requested_at,
+            detail=f"by {_person(request.requested_by)}, nothing was ordered",
+        )
     if request.retrospective:
         match = next((event for event in events if event.verb == "unmatched.match"), None)
         return Step(
@@ -95,8 +104,7 @@ def _ordered(request: LabRequest, events: list[Event]) -> Step:
             at=match.at if match else request.requested_at,
             detail=f"by {match.who}, run without a request" if match else "run without a request",
         )
-    by = request.requested_by
-    name = (by.get_full_name() or by.username) if by else ""
+    name = _person(request.requested_by)
     link = f"{LINKED[Link(request.link)]} {request.first}" if request.first else ""
     details = (f"by {name}" if name else "", link)
     return Step(
@@ -105,6 +113,10 @@ def _ordered(request: LabRequest, events: list[Event]) -> Step:
         at=request.requested_at,
         detail=", ".join(part for part in details if part),
     )
+
+
+def _person(user: User | None) -> str:
+    return (user.get_full_name() or user.username) if user else ""
 
 
 def _token(request: LabRequest, messages: list[Message]) -> list[Step]:

@@ -49,6 +49,7 @@ class Plot:
     words: list[Earlier]
     measuring: bool
     unassessed: bool
+    typed: int  # of the numbers: how many a person typed in
 
     @property
     def where(self) -> str:
@@ -134,6 +135,7 @@ def _plot(
         count=len(numbers),
         words=[value for value in values if not value.number],
         measuring=any(v.range_kind == "measuring" and (v.low or v.high) for v in numbers),
+        typed=sum(bool(value.typed_by) for value in numbers),
         unassessed=not any(v.range_kind != "measuring" and (v.low or v.high) for v in numbers),
     )
 
@@ -146,6 +148,8 @@ def _point(value: Earlier, unit: str) -> plots.Point:
     if value.low or value.high:
         kind = "measuring range" if measuring else "range"
         words += f", {kind} {value.low or '…'} to {value.high or '…'}"
+    if value.typed_by:
+        words += f", typed by {value.typed_by}"
     return plots.Point(
         at=at,
         number=Decimal(value.number),

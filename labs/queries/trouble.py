@@ -30,6 +30,7 @@ from labs.queries.progress import (
     next_try,
     stalled,
     submission_of,
+    takes,
     undelivered,
 )
 from labs.queries.words import clock, duration, listed, times
@@ -281,5 +282,5 @@ def _overdue(
 
 
 def _late(request: LabRequest, test: RequestedTest, known: Turnarounds, now: datetime) -> bool:
-    at = due_at(begun_at(request), test.panel.analyzer_model, test.panel.usual_minutes, known)
+    at = due_at(begun_at(request), takes(test.panel), known)
     return test.state in OPEN_TESTS and at < now

@@ -40,6 +40,7 @@ from labs.queries.nav import TO_REVIEW, Nav
 from labs.queries.paging import PAGE, Page, page_of
 from labs.queries.progress import (
     OPEN_TESTS,
+    Takes,
     Turnarounds,
     due,
     due_at,
@@ -222,14 +223,15 @@ def _running(
             "requested_at",
             "submission__accepted_at",
             "tests__state",
+            "tests__panel__code",
             "tests__panel__analyzer_model",
             "tests__panel__usual_minutes",
         )
     )
     latest: dict[int, datetime] = {}
-    for pk, ordered, accepted, state, model, minutes in open_tests:
+    for pk, ordered, accepted, state, *test in open_tests:
         begun = max(ordered, accepted or ordered)
-        at = due_at(begun, model, minutes, known) if state in OPEN_TESTS else ordered
+        at = due_at(begun, Takes(*test), known) if state in OPEN_TESTS else ordered
         latest[pk] = max(at, latest.get(pk, at))
     due_first = sorted((at, pk) for pk, at in latest.items())
     keys = [pk for _, pk in due_first][(number - 1) * size : number * size + 1]

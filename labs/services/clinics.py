@@ -82,3 +82,13 @@ def sentences(error: ValidationError) -> str:
         f"{field.replace('_', ' ').capitalize()}: {' '.join(said)}"
         for field, said in error.message_dict.items()
     )
+
+
+def hide_first_steps(*, acting_user: User, clinic: Clinic) -> None:
+    """Take the list of what a new clinic has still to do off the worklist. Raises NotAllowed."""
+    roles.require(acting_user, clinic, "administer")
+    with transaction.atomic():
+        if Clinic.objects.filter(pk=clinic.pk, first_steps_hidden=False).update(
+            first_steps_hidden=True
+        ):
+            record("clinic.first_steps_hidden", clinic=clinic, acting_user=acting_user)

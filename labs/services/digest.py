@@ -1,5 +1,6 @@
-"""A mail a day to each clinic's administrators about what waits in the unmatched queue: a queue
-that nobody looks at is where results are forgotten."""
+"""A mail a day to each clinic about what waits in the unmatched queue and what fell through since
+yesterday: a queue that nobody looks at is where results are forgotten. To its administrators, or to
+whom they named."""
 
 from __future__ import annotations
 
@@ -12,7 +13,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from labs.models import Clinic, Membership, Role
+from labs.models.clinic import addresses_in
+from labs.queries import reconciliation
 from labs.queries.nav import Nav, nav
+from labs.queries.reconciliation import Gaps
 from labs.services.events import record
 
 log = logging.getLogger(__name__)
@@ -45,17 +49,31 @@ def _send(clinic: Clinic, now: datetime) -> bool:
         return False  # another scheduler has it in hand
     counts = nav(clinic)
     to = _addresses(clinic)
-    if not counts.unmatched or not to:
+    gaps = reconciliation.gaps(clinic, before=_midnight(local))
+    # What is not charged is said with the rest: a clinic that writes its bills elsewhere and never
+    # marks any would get a mail about it every day.
+    if not (counts.unmatched or gaps.missing or gaps.unreviewed) or not to:
         return False
     try:
-        send_mail(_subject(clinic, counts), _text(clinic, counts), None, to)
+        send_mail(_subject(clinic, counts, gaps), _text(clinic, counts, gaps), None, to)
     except Exception:
         _give_back(clinic, today, before)
         raise
     record(
-        "digest.sent", clinic=clinic, waiting=counts.unmatched, critical=counts.critical_unmatched
+        "digest.sent",
+        clinic=clinic,
+        waiting=counts.unmatched,
+        critical=counts.critical_unmatched,
+        missing=gaps.missing,
+        unreviewed=gaps.unreviewed,
+        uncharged=gaps.uncharged,
     )
     return True
+
+
+def _midnight(local: datetime) -> datetime:
+    """When that day began, by the clinic's own clock."""
+    return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _give_back(clinic: Clinic, today: date, before: date | None) -> None:
@@ -63,29 +81,56 @@ def _give_back(clinic: Clinic, today: date, before: date | None) -> None:
 
 
 def _addresses(clinic: Clinic) -> list[str]:
+    """Whom the clinic's administrators named, else they themselves."""
+    if named := addresses_in(clinic.digest_to):
+        return sorted(set(named))
     rows = Membership.objects.filter(clinic=clinic, role=Role.ADMIN, user__is_active=True)
     return sorted(set(rows.exclude(user__email="").values_list("user__email", flat=True)))
 
 
-def _subject(clinic: Clinic, counts: Nav) -> str:
-    waits = f"{counts.unmatched} unmatched result{'s' * (counts.unmatched != 1)}"
-    critical = f", {counts.critical_unmatched} critical" if counts.critical_unmatched else ""
-    return f"{clinic}: {waits}{critical}, the oldest for {counts.age}"
+def _subject(clinic: Clinic, counts: Nav, gaps: Gaps) -> str:
+    found = []
+    if counts.unmatched:
+        critical = f", {counts.critical_unmatched} critical" if counts.critical_unmatched else ""
+        found.append(f"{_many(counts.unmatched, 'unmatched result')}{critical}")
+        found.append(f"the oldest for {counts.age}")
+    if gaps.unreviewed:
+        found.append(f"{gaps.unreviewed} not reviewed")
+    if gaps.missing:
+        found.append(f"{gaps.missing} without a result")
+    return f"{clinic}: {', '.join(found)}"
 
 
-def _text(clinic: Clinic, counts: Nav) -> str:
-    """Numbers and a link: mail is read by others, so no animal and no owner is named."""
-    lines = [
-        f"{counts.unmatched} laboratory results of {clinic} are on no animal's record.",
-        f"The oldest has waited for {counts.age}.",
-    ]
-    if counts.critical_unmatched:
-        lines.append(f"{counts.critical_unmatched} of them with critical values. Look at them now.")
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _text(clinic: Clinic, counts: Nav, gaps: Gaps) -> str:
+    """Numbers and links: mail is read by others, so no animal and no owner is named."""
+    base = settings.PUBLIC_BASE_URL
+    lines = []
+    if counts.unmatched:
+        lines += [
+            f"{counts.unmatched} laboratory results of {clinic} are on no animal's record.",
+            f"The oldest has waited for {counts.age}.",
+        ]
+        if counts.critical_unmatched:
+            lines.append(
+                f"{counts.critical_unmatched} of them with critical values. Look at them now."
+            )
+        lines += ["", f"{base}/unmatched/", ""]
+    if gaps.any:
+        lines.append("From before today:")
+        for count, words in (
+            (gaps.missing, "requested, and not all of it has come"),
+            (gaps.unreviewed, "come, and not reviewed by a veterinarian"),
+            (gaps.uncharged, "reviewed, and not marked as charged"),
+        ):
+            if count:
+                lines.append(f"  {count:>5}  {words}")
+        lines += ["", f"{base}/reconciliation/", ""]
     lines += [
-        "",
-        f"{settings.PUBLIC_BASE_URL}/unmatched/",
-        "",
-        "This comes once a day while something waits. An administrator sets the hour, or turns it",
-        "off, under Administration, Clinics.",
+        "This comes once a day while something waits. An administrator sets the hour and who gets",
+        "it, or turns it off, under Administration, Clinics.",
     ]
     return "\n".join(lines)

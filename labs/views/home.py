@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from labs.queries import emergency, worklist_filters
 from labs.queries import worklist as queries
+from labs.queries.first_steps import Step, first_steps
 from labs.queries.nav import nav
 from labs.queries.paging import page_number
-from labs.views.access import StaffRequest, staff_required
+from labs.services import clinics
+from labs.views.access import StaffRequest, right_required, staff_required
 from labs.views.polling import unchanged
 
 
@@ -39,9 +41,26 @@ def worklist(request: StaffRequest) -> HttpResponse:
         ),
         "only": only,
         "version": version,
+        "first_steps": _first_steps(request),
     }
     template = "labs/worklist_live.html" if request.htmx else "labs/worklist.html"
     return render(request, template, context)
+
+
+def _first_steps(request: StaffRequest) -> list[Step]:
+    """For the administrators of a clinic that is new here; nothing once all is done, or hidden."""
+    if "administer" not in request.rights or request.clinic.first_steps_hidden or request.htmx:
+        return []
+    steps = first_steps(request.clinic)
+    return [] if all(step.done for step in steps) else steps
+
+
+@require_POST
+@staff_required
+def hide_first_steps(request: StaffRequest) -> HttpResponse:
+    right_required(request, "administer", "Only an administrator takes this list away.")
+    clinics.hide_first_steps(acting_user=request.user, clinic=request.clinic)
+    return redirect("labs:worklist")
 
 
 @require_GET

@@ -4,6 +4,7 @@ refused for an empty form would prove nothing."""
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from django.test import Client
@@ -11,6 +12,8 @@ from django.urls import reverse
 
 from labs.models import Panel, Patient
 from labs.services import merging
+from labs.services.typed import Line, lines_of
+from labs.views.typed import ENDS, seal
 from tests.heska import examples
 from tests.http.world import Place, World
 
@@ -59,6 +62,14 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             return {"version": rows["orphan"].version}
         case "new_request":
             return {"patient": rows["patient"].uuid, "panels": panel.code, "priority": "routine"}
+        case "type_result":
+            lines = typed_lines(lines_of(panel), "6.1")
+            return {"panel": panel.code, "run_at": "2026-11-02T10:00", "save": "1", **lines}
+        case "correct_typed":
+            run = rows["typed"].runs.get()
+            version = run.versions.get(current=True).pk
+            lines = typed_lines(lines_of(panel, run), "7.2")
+            return {"reason": "misread", "expected": version, "save": "1", **lines}
         case "send_report":
             return {
                 "version": rows["request"].version,
@@ -75,6 +86,13 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             return {"reason": "Entered twice"}
         case "choose_emergency":
             return {"patient": rows["patient"].uuid}
+        case "own_panel":
+            return {"favourite": "1", "billing_code": "B-1", "usual_minutes": "20"}
+        case "add_range":
+            wbc = {"analyte": "WBC", "unit": "10^3/uL", "low": "4", "high": "14"}
+            return {**wbc, "species": "cat"}
+        case "analyzer_state":
+            return {"down": "1", "reason": "Lamp broken"}
         case "assign_code":
             return {"kind": "sex", "word": "chap", "code": "M"}
         case "match" | "labs_unmatchedresult_match":
@@ -104,6 +122,15 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             return {"client_id": access.client_id, "client_secret": access.client_secret}
         case _:
             return _admin_fields(place, name)
+
+
+def typed_lines(lines: list[Line], value: str) -> dict[str, str]:
+    """The first analyte's value, as somebody looked at it before."""
+    lines = [replace(line, value="" if index else value) for index, line in enumerate(lines)]
+    return {
+        **{f"{name}-{line.analyte.pk}": getattr(line, name) for line in lines for name in ENDS},
+        "looked_at": seal(lines),
+    }
 
 
 def _admin_fields(place: Place, name: str) -> dict[str, Any]:

@@ -111,6 +111,7 @@ labs:new_password                POST link       public    200
 labs:logout                      POST -          leavers   302
 labs:worklist                    GET  -          staff*    200   desk=302
 labs:nav                         GET  -          staff*    200
+labs:hide_first_steps            POST -          admins*   302!
 labs:clinic                      GET  -          staff*    200
 labs:clinic                      POST -          staff*    302
 labs:find                        GET  -          staff*    302
@@ -119,6 +120,10 @@ labs:new_patient                 GET  -          staff*    200
 labs:new_patient                 POST -          staff*    302!
 labs:patient                     GET  patient    staff     200
 labs:trends                      GET  patient    staff     200
+labs:type_result                 GET  patient    lab       200
+labs:type_result                 POST patient    lab       302!
+labs:correct_typed               GET  typed      lab       200
+labs:correct_typed               POST typed      lab       302!
 labs:edit_patient                GET  patient    staff     200
 labs:edit_patient                POST patient    staff     302!
 labs:merge_patient               GET  patient    mergers   200
@@ -171,6 +176,12 @@ labs:charge                      POST -          staff*    302!
 labs:charges_export              GET  -          staff*    200!
 labs:logo                        GET  -          staff*    404
 labs:printed                     POST request    staff     204!
+labs:catalogue                   GET  -          lab*      200
+labs:own_panel                   POST -          admins*   302!
+labs:own_ranges                  GET  -          lab*      200
+labs:add_range                   POST -          admins*   302!
+labs:end_range                   POST range      admins    302!
+labs:analyzer_state              POST labs_analyzer lab    302!
 labs:codes                       GET  -          admins*   200
 labs:assign_code                 POST -          admins*   302!
 labs:remove_code                 POST code       admins    302!

@@ -37,7 +37,7 @@ from labs.models import (
     UnmatchedResult,
     Visit,
 )
-from labs.services import emergency_codes, journal, matching, merging, review
+from labs.services import emergency_codes, journal, matching, merging, own, review
 from labs.services.codes import set_code
 from labs.views.access import ENTERED
 from pims.idle import USED
@@ -98,12 +98,30 @@ def make_place(name: str, word: str) -> Place:
     matching.match(
         acting_user=vet, unmatched=matched, patient=patient, expected_version=matched.version
     )
+    interval = own.set_interval(
+        acting_user=None,
+        clinic=clinic,
+        analyte=Analyte.objects.get(code="WBC"),
+        species="dog",
+        low="5",
+        high="15",
+        unit="10^3/uL",
+        source=word,
+    )
+    typed = factories.make_typed(patient, acting_user=vet)
     emergency = emergency_codes.give(acting_user=None, clinic=clinic)
     bad = factories.make_message(clinic, raw=f'{{"word": "{word}"}}'.encode())
     journal.quarantine(message=bad, cause="Not understood")
     code = set_code(acting_user=None, clinic=clinic, kind="sex", word=word, code="X")
     access = connect(acting_user=None, clinic=clinic, client_id=f"id-{word}", client_secret="s")
     analyzer = Analyzer.objects.create(clinic=clinic, model="Element HT5", name=word)
+    own.set_panel(
+        acting_user=None,
+        clinic=clinic,
+        panel=Panel.objects.get(code="HDC-1"),
+        favourite=True,
+        billing_code=word[:32],
+    )
     visit = Visit.objects.create(clinic=clinic, patient=patient, at=timezone.now(), doctor=word)
     kept, double = (factories.make_patient(clinic, name=f"{word} {n}") for n in ("A", "B"))
     merge = merging.merge(acting_user=None, survivor=kept, merged=double)
@@ -139,6 +157,7 @@ def make_place(name: str, word: str) -> Place:
         "open": opened,
         "stuck": stuck,
         "signed": signed,
+        "typed": typed,
         "orphan": orphan,
         "held": held,
         "matched": matched,
@@ -154,6 +173,7 @@ def make_place(name: str, word: str) -> Place:
         "open": (opened.lab_report_id,),
         "stuck": (stuck.lab_report_id,),
         "signed": (signed.lab_report_id,),
+        "typed": (typed.lab_report_id, typed.runs.get().pk),
         "file": (file.uuid,),
         "orphan": (orphan.uuid,),
         "held": (held.uuid,),
@@ -161,6 +181,7 @@ def make_place(name: str, word: str) -> Place:
         "merge": (merge.uuid,),
         "emergency": (emergency.code,),
         "code": (code.pk,),
+        "range": (interval.pk,),
         "message": (message.receipt_id,),
         "bad": (bad.receipt_id,),
         "clinic": (clinic.public_id,),
@@ -187,8 +208,10 @@ MISSING: dict[str, tuple[Any, ...]] = {
     "open": ("LR-MISSING",),
     "stuck": ("LR-MISSING",),
     "signed": ("LR-MISSING",),
+    "typed": ("LR-MISSING", MISSING_PK),
     "emergency": ("E-ZZZZ",),
     "code": (MISSING_PK,),
+    "range": (MISSING_PK,),
     "message": ("missing",),
     "bad": ("missing",),
     "clinic": ("clinic-missing",),

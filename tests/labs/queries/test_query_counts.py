@@ -20,6 +20,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import (
+    Analyte,
+    Analyzer,
     Attachment,
     Clinic,
     EmergencyCode,
@@ -28,7 +30,7 @@ from labs.models import (
     Patient,
     UnmatchedResult,
 )
-from labs.services import emergency_codes, matching, merging, review
+from labs.services import emergency_codes, matching, merging, own, review
 from labs.services.codes import set_code
 from tests import factories
 
@@ -63,6 +65,18 @@ def fill(clinic: Clinic, vet: User, rows: int) -> None:
                 factories.make_result(
                     request, factories.make_report([corrected], version=2, status="corrected")
                 )
+        factories.make_typed(biscuit, acting_user=vet)
+        for model in ("Element HT5", "Element DCX"):
+            Analyzer.objects.create(clinic=clinic, model=model, serial_number=f"{index}")
+        own.set_interval(
+            acting_user=None,
+            clinic=clinic,
+            analyte=Analyte.objects.filter(kind="num")[index],
+            species="dog",
+            low="1",
+            high="2",
+            unit=Analyte.objects.filter(kind="num")[index].unit,
+        )
         code = emergency_codes.give(acting_user=None, clinic=clinic)
         factories.make_unmatched(clinic, patient_id=code.code)
         orphan = factories.make_unmatched(clinic)
@@ -83,6 +97,9 @@ def addresses(clinic: Clinic) -> dict[str, str]:
     code = EmergencyCode.objects.filter(clinic=clinic).latest("pk")
     assert request is not None and orphan is not None
     message = request.runs.get().versions.all()[0].message
+    by_hand = LabRequest.objects.filter(patient=biscuit, typed=True).first()
+    assert by_hand is not None
+    typed = by_hand.lab_report_id, by_hand.runs.get().pk
     file = Attachment.objects.filter(message__clinic=clinic).first()
     assert file is not None
     merge = Merge.objects.filter(clinic=clinic).latest("-pk")
@@ -115,6 +132,11 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "unmatched history": reverse("labs:unmatched_history", args=[orphan.uuid]),
         "messages": reverse("labs:messages"),
         "audit": reverse("labs:audit") + "?patient=P-BISCUIT",
+        "catalogue": reverse("labs:catalogue"),
+        "reference ranges": reverse("labs:own_ranges"),
+        "tube labels": reverse("labs:tube_labels", args=[request.lab_report_id]),
+        "type a result": reverse("labs:type_result", args=[biscuit.uuid]) + "?panel=HHEM-1",
+        "correct what was typed": reverse("labs:correct_typed", args=typed),
         "codes": reverse("labs:codes"),
         "set-up": reverse("heska_pages:health", args=[clinic.public_id]),
         "message": reverse("labs:message", args=[message.receipt_id]),

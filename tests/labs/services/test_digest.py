@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.core import mail
+from django.core.exceptions import ValidationError
 from django.db import connections
 
 from labs.models import LabEvent, Role
-from labs.services import digest
+from labs.services import digest, review
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +45,13 @@ def test_it_says_how_many_wait_and_for_how_long_and_names_nobody(clinic, ada):
     assert sent.to == ["ada@example.org"]
     assert sent.subject == "Elm Street Veterinary Clinic: 1 unmatched result, the oldest for 1 day"
     assert "/unmatched/" in sent.body and "BELLA" not in sent.body
-    assert LabEvent.objects.get(verb="digest.sent").data == {"waiting": 1, "critical": 0}
+    assert LabEvent.objects.get(verb="digest.sent").data == {
+        "waiting": 1,
+        "critical": 0,
+        "missing": 0,
+        "unreviewed": 0,
+        "uncharged": 0,
+    }
 
 
 def test_by_the_clinics_own_clock_and_once_a_day(clinic, ada):
@@ -135,3 +142,52 @@ def test_two_schedulers_send_it_once(clinic, ada):
             thread.join()
     assert sorted(sent) == [0, 1]
     assert len(mail.outbox) == 1
+
+
+def test_what_fell_through_since_before_today_is_in_it(clinic, ada):
+    bob = factories.make_staff("vet", clinic=clinic)
+    with time_machine.travel(SEVEN_IN_DENVER - timedelta(hours=12), tick=False):
+        for _ in range(2):
+            factories.make_request(factories.make_patient(clinic, name="BELLA"), accepted=True)
+        factories.make_result(factories.make_request(factories.make_patient(clinic), accepted=True))
+        signed = factories.make_request(factories.make_patient(clinic), accepted=True)
+        factories.make_result(signed)
+        review.sign(acting_user=bob, request=signed, expected_version=signed.version)
+    with time_machine.travel(SEVEN_IN_DENVER - timedelta(minutes=5), tick=False):
+        # Of this morning: not in it yet.
+        factories.make_request(factories.make_patient(clinic), accepted=True)
+    oak = factories.make_clinic("Oak", timezone="America/Denver")
+    with time_machine.travel(SEVEN_IN_DENVER - timedelta(hours=12), tick=False):
+        factories.make_request(factories.make_patient(oak), accepted=True)
+    assert send(SEVEN_IN_DENVER) == 1
+    (sent,) = mail.outbox
+    assert sent.subject == f"{clinic}: 1 not reviewed, 2 without a result"
+    assert "    2  requested, and not all of it has come" in sent.body
+    assert "    1  come, and not reviewed by a veterinarian" in sent.body
+    assert "    1  reviewed, and not marked as charged" in sent.body
+    assert "/reconciliation/" in sent.body and "BELLA" not in sent.body
+
+
+def test_bills_alone_are_no_reason_for_a_mail(clinic, ada):
+    bob = factories.make_staff("vet", clinic=clinic)
+    with time_machine.travel(SEVEN_IN_DENVER - timedelta(hours=12), tick=False):
+        signed = factories.make_request(factories.make_patient(clinic), accepted=True)
+        factories.make_result(signed)
+        review.sign(acting_user=bob, request=signed, expected_version=signed.version)
+    assert send(SEVEN_IN_DENVER) == 0
+
+
+def test_whom_the_administrators_named_gets_it_in_their_place(clinic, ada):
+    waiting(clinic)
+    clinic.digest_to = "lab@example.org, boss@example.org,lab@example.org"
+    clinic.full_clean()
+    clinic.save()
+    assert send(SEVEN_IN_DENVER) == 1
+    assert mail.outbox[0].to == ["boss@example.org", "lab@example.org"]
+
+
+@pytest.mark.parametrize("text", ["nobody", "a@example.org b@example.org", "a@example.org; b"])
+def test_what_is_no_address_is_refused_in_the_form(clinic, text):
+    clinic.digest_to = text
+    with pytest.raises(ValidationError, match="is no e-mail address"):
+        clinic.full_clean()

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from labs.models import LabRequest, LabResult, Panel, Submission, Turnaround
-from labs.queries.progress import due, turnarounds
+from labs.queries.progress import Turnarounds, due, turnarounds
 from labs.services.turnaround import FEWEST_RUNS, learn, learn_all, quantile
 from tests.factories import make_clinic, make_patient, make_request, make_result
 
@@ -102,7 +102,7 @@ def test_overdue_by_the_own_past_else_by_the_catalogue():
     clinic = make_clinic()
     request = make_request(make_patient(clinic), panels=("HHEM-1", "HDC-3"), accepted=True)
     minutes = Panel.objects.get(code="HDC-3").usual_minutes
-    found = due(request, {})
+    found = due(request, Turnarounds())
     # From when the laboratory has it: an order that came through late is not late at once.
     accepted_at = Submission.objects.get().accepted_at
     assert accepted_at is not None and accepted_at > request.requested_at
@@ -119,4 +119,4 @@ def test_overdue_by_the_own_past_else_by_the_catalogue():
     found = due(request, turnarounds(clinic.pk))
     assert found.at == accepted_at + timedelta(minutes=65)
     assert found.why == "Element HT5, usually 40 min here, by the last 40 runs"
-    assert turnarounds(make_clinic("Oak").pk) == {}  # I3
+    assert turnarounds(make_clinic("Oak").pk) == Turnarounds()  # I3
