@@ -65,8 +65,12 @@ def _open(page: Any, url: str) -> None:
     page.wait_for_load_state()
 
 
+BISCUIT = "/patients/?q=P-10482"
+PATIENT = "main tbody a[href^='/patients/']"
+
+
 def typed(page: Any, demo: Demo) -> None:
-    follow(BISCUIT, "main a[href$='/type/']", "main a[href*='panel=HHEM-1']")(page, demo)
+    follow(BISCUIT, PATIENT, "main a[href$='/type/']", "main a[href*='panel=HHEM-1']")(page, demo)
     for name, value in (("WBC", "18.2"), ("RBC", "6,62"), ("HGB", "<0.25")):
         page.get_by_label(f"{name}, value", exact=True).fill(value)
     page.get_by_label("WBC, low end of the range").fill("5.05")
@@ -76,7 +80,7 @@ def typed(page: Any, demo: Demo) -> None:
 
 
 def ordering(page: Any, demo: Demo) -> None:
-    follow(BISCUIT, "main a[data-key='o']")(page, demo)
+    follow(BISCUIT, PATIENT, "main a[data-key='o']")(page, demo)
     page.locator(".tile input").first.check()
 
 
@@ -109,8 +113,6 @@ def set_range(page: Any, demo: Demo) -> None:
         page.get_by_text("holds from now on").wait_for()
 
 
-BISCUIT = "/patients/?q=P-10482"
-PATIENT = "main a[href^='/patients/']:not([href*='new'])"
 RESULT = "main a.open[href^='/requests/']"
 TECH, VET, ADMIN = "Technician", "Veterinarian", "Administrator"
 SHOTS = [
@@ -133,8 +135,13 @@ SHOTS = [
     ),
     Shot(name="running", role=TECH, go=follow("/?show=running", RESULT), has=".steps"),
     Shot(name="patients", role=TECH, go=at("/patients/"), has="tbody tr"),
-    Shot(name="patient", role=VET, go=at(BISCUIT), has=".patient"),
-    Shot(name="trends", role=VET, go=follow(BISCUIT, "main a[href$='/trends/']"), has=".plots"),
+    Shot(name="patient", role=VET, go=follow(BISCUIT, PATIENT), has=".patient"),
+    Shot(
+        name="trends",
+        role=VET,
+        go=follow(BISCUIT, PATIENT, "main a[href$='/trends/']"),
+        has=".plots",
+    ),
     Shot(name="new-patient", role=TECH, go=at("/patients/new/"), has="form"),
     Shot(
         name="report",
@@ -143,7 +150,7 @@ SHOTS = [
         has="form",
     ),
     Shot(name="unmatched", role=TECH, go=at("/unmatched/"), has="[data-row]"),
-    Shot(name="match", role=TECH, go=follow("/unmatched/", "main a.open"), has="table"),
+    Shot(name="match", role=TECH, go=follow("/unmatched/", "main a.open"), has="h1"),
     Shot(name="attention", role=TECH, go=at("/?show=attention"), has="main"),
     Shot(name="reconciliation", role=VET, go=at("/reconciliation/"), has=".lane"),
     Shot(name="catalogue", role=ADMIN, go=at("/catalogue/"), has=".tests"),

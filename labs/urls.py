@@ -77,7 +77,7 @@ urlpatterns = [
     path("unmatched/", include(matching.patterns())),
     path("unmatched/<uuid:uuid>/history/", unmatched.history, name="unmatched_history"),
     path("catalogue/", catalogue.index, name="catalogue"),
-    path("catalogue/panels/<str:code>/", catalogue.panel, name="own_panel"),
+    path("catalogue/panels/", catalogue.panel, name="own_panel"),
     path("catalogue/ranges/", catalogue.ranges, name="own_ranges"),
     path("catalogue/ranges/add/", catalogue.add_range, name="add_range"),
     path("catalogue/ranges/<int:pk>/end/", catalogue.end_range, name="end_range"),

@@ -32,9 +32,9 @@ def index(request: StaffRequest) -> HttpResponse:
 
 @require_POST
 @staff_required
-def panel(request: StaffRequest, code: str) -> HttpResponse:
+def panel(request: StaffRequest) -> HttpResponse:
     right_required(request, "administer", ONLY_ADMINISTRATORS)
-    chosen = Panel.objects.filter(code=code[:32]).first()
+    chosen = Panel.objects.filter(code=request.POST.get("panel", "")[:32]).first()
     if chosen is None:
         raise Http404
     try:

@@ -87,7 +87,12 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
         case "choose_emergency":
             return {"patient": rows["patient"].uuid}
         case "own_panel":
-            return {"favourite": "1", "billing_code": "B-1", "usual_minutes": "20"}
+            return {
+                "panel": "HHEM-1",
+                "favourite": "1",
+                "billing_code": "B-1",
+                "usual_minutes": "20",
+            }
         case "add_range":
             wbc = {"analyte": "WBC", "unit": "10^3/uL", "low": "4", "high": "14"}
             return {**wbc, "species": "cat"}

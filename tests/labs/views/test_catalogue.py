@@ -17,17 +17,17 @@ def test_an_administrator_sets_favourite_billing_code_and_time(
     clinic: Clinic, ada: User, signed_in: SignIn
 ) -> None:
     client = signed_in(ada)
-    sent = {"favourite": "1", "billing_code": " LAB-7 ", "usual_minutes": "30"}
-    page = client.post(reverse("labs:own_panel", args=["HHEM-1"]), sent, follow=True)
+    sent = {"panel": "HHEM-1", "favourite": "1", "billing_code": " LAB-7 ", "usual_minutes": "30"}
+    page = client.post(reverse("labs:own_panel"), sent, follow=True)
     text = page.content.decode()
     assert 'value="LAB-7"' in text and "usually 30 min, as this clinic set it" in text
     made = OwnPanel.objects.get()
     assert (made.clinic, made.favourite, made.usual_minutes) == (clinic, True, 30)
     bad = client.post(
-        reverse("labs:own_panel", args=["HHEM-1"]), {"usual_minutes": "soon"}, follow=True
+        reverse("labs:own_panel"), {"panel": "HHEM-1", "usual_minutes": "soon"}, follow=True
     )
     assert "no whole number" in bad.content.decode()
-    assert client.post(reverse("labs:own_panel", args=["NOPE"])).status_code == 404
+    assert client.post(reverse("labs:own_panel"), {"panel": "NOPE"}).status_code == 404
 
 
 def test_whoever_stands_at_an_analyzer_says_that_it_is_down(
