@@ -388,6 +388,53 @@ def test_namesakes_differ_in_bold_and_above_the_fold(
     assert page.evaluate("document.documentElement.scrollHeight") >= LAPTOP["height"]
 
 
+def test_with_every_field_given_what_decides_is_seen_without_scrolling(
+    clinic: Clinic, ana: User, open_as: Open
+) -> None:
+    """Fifteen lines, three cards, a critical value and two requests to choose from."""
+    for number in range(3):
+        owner = factories.make_owner(clinic, last_name="Horvath-Lindqvist", first_name="Ivana")
+        patient = factories.make_patient(
+            clinic,
+            name="Smokey",
+            patient_id=f"P-1041{number}",
+            owner=owner,
+            species="cat",
+            sex="M",
+            neutered=True,
+            breed="Domestic Shorthair",
+            birth_date="2018-04-17",
+            microchip=f"98511200000011{number}",
+        )
+        for _ in range(2):
+            factories.make_request(patient, acting_user=ana, accepted=True)
+    orphan = factories.make_unmatched(
+        clinic,
+        patient_name="SMOKEY",
+        patient_id="P-10419",
+        owner_last_name="HORVATH",
+        owner_first_name="IVAN",
+        owner_id="C-2112",
+        microchip="985112000000112",
+        species="FELINE",
+        species_code="cat",
+        sex="CM",
+        sex_code="M",
+        breed="DSH",
+        birth_date="2018-04-17",
+        weight="7.29",
+        weight_unit="kg",
+        doctor="Sample, Sam",
+    )
+    page = open_as(ana, f"/unmatched/{orphan.uuid}/")
+    buttons = page.locator(".m-candidate .m-attach")
+    assert buttons.count() == 3
+    for seen in [*buttons.all(), *page.locator(".m-candidate .m-cell").all()]:
+        box = seen.bounding_box()
+        assert box is not None and box["y"] + box["height"] <= LAPTOP["height"], seen.inner_text()
+    assert page.evaluate("scrollY") == 0
+
+
 def test_paper_counts_as_seen(clinic: Clinic, ana: User, ben: User, open_as: Open) -> None:
     orphan = factories.make_unmatched(clinic)
     patient = factories.make_patient(clinic)

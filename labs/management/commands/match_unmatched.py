@@ -5,13 +5,16 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from labs.management import base
+from labs.queries import orphans
+from labs.queries.candidates import beside, candidates_for
 from labs.services.matching import match
 
 
 class Command(base.LabCommand):
     help = (
-        "Put an unmatched result on a patient's record. One that was sent for a request of this "
-        "very patient goes onto it; any other onto a request made for it."
+        "Put an unmatched result on a patient's record, and keep what speaks for it and against. "
+        "One that was sent for a request of this very patient goes onto it; any other onto the "
+        "open request that waits for its tests, as on the screen, or onto one made for it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,13 +31,20 @@ class Command(base.LabCommand):
         sent_for = unmatched.suggested_request
         if sent_for and (sent_for.patient_id != patient.pk or sent_for.cancelled_at):
             sent_for = None
+        found = candidates_for(unmatched, runs=orphans.runs_of(unmatched), chosen=patient.uuid)
+        candidate = next((each for each in found if each.patient == patient), None)
+        waiting = [target.request for target in candidate.targets] if candidate else []
+        # What contradicts it is kept too: a second person then checks it.
+        evidence = candidate.evidence if candidate else {}
+        others = [each for each in found if each.patient != patient]
         request = match(
             acting_user=base.staff(clinic, options["as"]),
             unmatched=unmatched,
             patient=patient,
-            request=sent_for,
+            request=sent_for or next(iter(waiting), None),
             expected_version=unmatched.version,
             reason=options["reason"],
+            evidence={**evidence, "found_by": "command", "others": beside(others)},
         )
         return {
             "message_id": unmatched.message_id,

@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError
 from django.db import connection
 
-from labs.models import LabRequest, UnmatchedReason, UnmatchedResult
+from labs.models import LabRequest, MatchDecision, UnmatchedReason, UnmatchedResult
 from labs.report import Identity
 from labs.services import results
 from tests.factories import (
@@ -89,6 +89,21 @@ def test_a_conflict_goes_onto_the_request_it_was_sent_for() -> None:
     assert UnmatchedResult.objects.get().reason == UnmatchedReason.CONFLICT
     args = ["--clinic", clinic.public_id, "--as", "alice", "--patient", "P-1"]
     assert answer("match_unmatched", "m-1", *args)["lab_report_id"] == request.lab_report_id
+
+
+def test_as_on_the_screen_it_goes_onto_the_request_that_waits_for_it_and_keeps_why() -> None:
+    clinic = make_clinic()
+    make_staff(clinic=clinic, username="alice")
+    cat = make_patient(clinic, patient_id="P-1", species="cat")
+    request = make_request(cat, accepted=True)
+    orphan = make_unmatched(clinic, patient_id="P-1")
+    args = ["--clinic", clinic.public_id, "--as", "alice", "--patient", "P-1"]
+    matched = answer("match_unmatched", orphan.message_id, *args)
+    assert matched["lab_report_id"] == request.lab_report_id
+    decision = MatchDecision.objects.get()
+    assert decision.evidence["found_by"] == "command" and decision.evidence["fields"]
+    assert decision.evidence["serious"] == ["species"]
+    assert decision.against, "a dog's result on a cat's record waits for a second person"
 
 
 def test_who_does_not_work_there_decides_nothing() -> None:
