@@ -59,6 +59,10 @@ class MembershipQuerySet(ClinicQuerySet):
             return self.none()
         return self.filter(works_now(), user=user)
 
+    def working(self) -> Self:
+        """The places of which the end is still to come."""
+        return self.filter(works_now())
+
 
 class PatientQuerySet(ClinicQuerySet):
     def search(self, text: str) -> Self:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from labs.views import (
+    account,
     attachments,
     audit,
     catalogue,
@@ -20,10 +21,12 @@ from labs.views import (
     reconciliation,
     requests,
     session,
+    switching,
     trends,
     tube_labels,
     typed,
     unmatched,
+    wall,
 )
 
 app_name = "labs"
@@ -35,6 +38,23 @@ urlpatterns = [
     path("login/", session.login, name="login"),
     path("login/forgotten/", session.forgotten, name="forgotten"),
     path("login/password/<uidb64>/<token>/", session.new_password, name="new_password"),
+    path("login/code/", account.code, name="code"),
+    path("login/app/", account.enrol, name="enrol"),
+    path("login/still/", session.still, name="still"),
+    path("account/", account.page, name="account"),
+    path("account/app/", account.own_app, name="own_app"),
+    path("account/app/begin/", account.begin_app, name="begin_app"),
+    path("account/app/off/", account.app_off, name="app_off"),
+    path("account/codes/", account.codes, name="backup_codes"),
+    path("account/pin/", account.pin, name="own_pin"),
+    path("account/pin/off/", account.pin_off, name="pin_off"),
+    path("switch/", switching.page, name="switch"),
+    path("wall/", wall.page, name="wall"),
+    path("wall/<str:token>/", wall.pair, name="pair_screen"),
+    path("screens/", wall.screens, name="screens"),
+    path("screens/new/", wall.new, name="new_screen"),
+    path("screens/<int:pk>/link/", wall.link, name="screen_link"),
+    path("screens/<int:pk>/revoke/", wall.revoke, name="revoke_screen"),
     path("logout/", session.logout, name="logout"),
     path("clinic/", session.clinic, name="clinic"),
     path("search/", patients.find, name="find"),

@@ -117,6 +117,18 @@ def audit_retention(**_: Any) -> list[CheckMessage]:
     )
 
 
+@register(Tags.security, deploy=True)
+def second_factor(**_: Any) -> list[CheckMessage]:
+    """E019: with an administrator's password alone whoever has it reads and changes everything."""
+    if settings.SECOND_FACTOR_REQUIRED:
+        return []
+    return _problem(
+        "E019",
+        "SECOND_FACTOR_REQUIRED is off: administrators sign in with a password alone.",
+        "Take SECOND_FACTOR_REQUIRED out of the environment; it is for the demo.",
+    )
+
+
 @register(Tags.database, deploy=True)
 def durable(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """E015: a 2xx to the laboratory says that the result is stored (I1). Measured with

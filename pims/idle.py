@@ -15,10 +15,12 @@ from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
-# The session's keys, in seconds. When it began, because Django counts the twelve hours anew
-# whenever a session is written.
-BEGAN = "began_at"
+from labs.views.access import BEGAN, IDLE
+
+# The session's keys, in seconds. BEGAN, because Django counts the twelve hours anew whenever a
+# session is written.
 USED = "used_at"  # when a person last did something
+LONGEST = 240  # minutes; what a clinic's form allows
 # Written at most so often: each time is a statement.
 STEP = 60
 
@@ -41,7 +43,8 @@ class IdleSessions:
         if settings.SESSION_COOKIE_NAME in request.COOKIES and SESSION_KEY in request.session:
             now = time.time()
             idle, age = (now - request.session.get(key, 0) for key in (USED, BEGAN))
-            if idle > settings.SESSION_IDLE_MINUTES * 60 or age > settings.SESSION_COOKIE_AGE:
+            minutes = min(request.session.get(IDLE, settings.SESSION_IDLE_MINUTES), LONGEST)
+            if idle > minutes * 60 or age > settings.SESSION_COOKIE_AGE:
                 logout(request)
             elif idle > STEP and not _asked_by_itself(request):
                 request.session[USED] = int(time.time())

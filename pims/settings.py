@@ -114,6 +114,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "pims.idle.IdleSessions",
+    "pims.proven.SecondFactor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -192,6 +193,15 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "pims.passwords.PredictablePasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["pims.proven.Backend"]
+# Of clinics' administrators and operators. Without it only in a demo, whose administrator has no
+# telephone to set up for a look around.
+SECOND_FACTOR_REQUIRED = env.bool("SECOND_FACTOR_REQUIRED", default=True)
+if PRODUCTION and not SECOND_FACTOR_REQUIRED:
+    raise ImproperlyConfigured(
+        "pims.E019: SECOND_FACTOR_REQUIRED is off, which is for the demo. With DATABASE_URL set "
+        "this is a production installation: take SECOND_FACTOR_REQUIRED out of the environment."
+    )
 PASSWORD_RESET_TIMEOUT = 60 * 60  # of the link in a mail; labs/services/letters.py
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
@@ -229,6 +239,7 @@ else:
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default=f"lab@{_public.hostname or 'localhost'}")
 
 SESSION_COOKIE_AGE = 12 * 60 * 60
+# Where no clinic says it: at the sign-in, and for whoever works at none. See pims/idle.py.
 SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=30)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -237,6 +248,7 @@ SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
 CSRF_COOKIE_HTTPONLY = True
 DEVICE_COOKIE_NAME = "__Host-device" if HTTPS else "device"  # labs/views/devices.py
+WALL_COOKIE_NAME = "__Host-wall" if HTTPS else "wall"  # labs/views/wall.py
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

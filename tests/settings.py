@@ -23,6 +23,7 @@ for _name in list(os.environ):
         *("DEBUG", "ALLOWED_HOSTS", "PUBLIC_BASE_URL", "PORT", "EMAIL_URL", "EMAIL_FROM"),
         *("INTAKE_MAX_BYTES", "INTAKE_RATE_PER_MINUTE", "FAILPOINT", "TRUSTED_PROXIES"),
         *("TOKEN_RATE_PER_MINUTE", "TOKEN_RATE_PER_MINUTE_PER_ADDRESS", "SILENCED_SYSTEM_CHECKS"),
+        *("SECOND_FACTOR_REQUIRED", "SESSION_IDLE_MINUTES"),
     }:
         del os.environ[_name]
 

@@ -1,18 +1,7 @@
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
-
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
-from django.db import models
-
 from labs.errors import LabError
-
-if TYPE_CHECKING:
-    TextField = models.TextField[str, str]
-else:
-    TextField = models.TextField
+from labs.sealed import SealedTextField
 
 
 class Unreadable(LabError):
@@ -28,27 +17,7 @@ class Unreadable(LabError):
         )
 
 
-@cache
-def cipher(keys: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in keys])
+class EncryptedTextField(SealedTextField):
+    """Raises Unreadable on load where no key fits, which says what a clinic does then."""
 
-
-def current_cipher() -> MultiFernet:
-    """Encrypts with the first of FIELD_ENCRYPTION_KEYS, reads with any: keys can be rotated."""
-    return cipher(tuple(settings.FIELD_ENCRYPTION_KEYS))
-
-
-class EncryptedTextField(TextField):
-    """Text that the database holds only in authenticated encryption (Fernet, AES-128-CBC + HMAC).
-
-    Raises Unreadable on load where no key fits. Empty text stays empty.
-    """
-
-    def get_prep_value(self, value: Any) -> Any:
-        return current_cipher().encrypt(value.encode()).decode() if value else ""
-
-    def from_db_value(self, value: Any, *_: Any) -> Any:
-        try:
-            return current_cipher().decrypt(value.encode()).decode() if value else ""
-        except InvalidToken as error:
-            raise Unreadable from error
+    lost = Unreadable

@@ -56,7 +56,8 @@ class ClinicAdmin(ClinicScopedAdmin):
     list_display = ("name", "timezone", "public_id")
     search_fields = ("name", "public_id")
     fields = (
-        *("name", "timezone", "public_id", "digest_at", "digest_to", "automatic"),
+        *("name", "timezone", "public_id", "idle_minutes"),
+        *("digest_at", "digest_to", "automatic"),
         "keep_messages_days",
         *("address", "phone", "email", "logo", "no_logo"),
     )

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 from labs.admin.scope import ClinicForm, ClinicScopedAdmin
 from labs.models import Membership
-from labs.services import letters, staff, staff_changes
+from labs.services import letters, second_factor, staff, staff_changes
 
 # Django's own pages for logins write past the audit, and know of no clinic.
 for model in (User, Group):
@@ -83,6 +83,15 @@ class ChangeStaffForm(ClinicForm):
         help_text="The link works once, for three days. Until then the present password stays.",
     )
 
+    lost = forms.BooleanField(
+        label="Take the lost second factor away",
+        required=False,
+        help_text=(
+            "The app and the backup codes of this person count no more, their sessions end, and a "
+            "mail tells them. Make sure that it is this person who asks."
+        ),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in LOGIN_FIELDS[:-1]:
@@ -110,6 +119,7 @@ class OwnLoginForm(ChangeStaffForm):
 
     is_active = None  # type: ignore[assignment]  # Django: takes the field away
     letter = None  # type: ignore[assignment]
+    lost = None  # type: ignore[assignment]
 
 
 def login_fields(acting_user: User, user: User) -> tuple[str, ...]:
@@ -149,7 +159,8 @@ class MembershipAdmin(ClinicScopedAdmin):
             return ((None, {"fields": ("clinic", "role", "ends_at", *names)}),)
         shown = login_fields(request.user, obj.user)
         if "is_active" in shown:
-            shown = (*shown, "letter")
+            lost = ("lost",) if second_factor.of(obj.user) else ()
+            shown = (*shown, "letter", *lost)
         words = "" if shown else "The operator changes this login: it opens more than your clinics."
         return (
             (None, {"fields": ("clinic", "user", "role", "ends_at")}),
@@ -200,6 +211,18 @@ class MembershipAdmin(ClinicScopedAdmin):
             )
         if data.get("letter"):
             self.invite(request, obj)
+        if data.get("lost"):
+            self.forget(request, obj)
+
+    def forget(self, request: Any, place: Membership) -> None:
+        letter = second_factor.reset(acting_user=request.user, place=place)
+
+        def post() -> None:
+            told = bool(letter.to) and letters.post(letter)
+            said = "A mail tells them." if told else "No mail could be sent: tell them yourself."
+            messages.success(request, f"The second factor is taken away. {said}")
+
+        transaction.on_commit(post)
 
     def invite(self, request: Any, place: Membership) -> None:
         """By mail, once what was changed is in the database: the link is made of it."""

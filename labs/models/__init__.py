@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from labs.models.account import BackupCode, Pin, SecondFactor
 from labs.models.catalogue import Analyte, Panel, PanelAnalyte, ReferenceInterval
 from labs.models.check import JournalCheck
 from labs.models.clinic import Analyzer, Automatic, Clinic, ClinicLogo, Membership, Role
@@ -40,12 +41,14 @@ from labs.models.unmatched import (
     UnmatchedState,
 )
 from labs.models.vocabulary import NameCount, Vocabulary
+from labs.models.wall import WallScreen
 
 __all__ = [
     "Analyte",
     "Analyzer",
     "Attachment",
     "Automatic",
+    "BackupCode",
     "Blanked",
     "Clinic",
     "ClinicCode",
@@ -72,6 +75,7 @@ __all__ = [
     "Panel",
     "PanelAnalyte",
     "Patient",
+    "Pin",
     "Priority",
     "ReferenceInterval",
     "RequestState",
@@ -80,6 +84,7 @@ __all__ = [
     "Review",
     "ReviewState",
     "Role",
+    "SecondFactor",
     "Sex",
     "Species",
     "Specimen",
@@ -94,5 +99,6 @@ __all__ = [
     "UnmatchedState",
     "Visit",
     "Vocabulary",
+    "WallScreen",
     "Weight",
 ]

@@ -5,7 +5,7 @@ from datetime import time, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator, validate_email
+from django.core.validators import MaxValueValidator, MinValueValidator, validate_email
 from django.db import models
 from django.utils import timezone
 
@@ -96,6 +96,13 @@ class Clinic(models.Model):
     # The way of scoring that was last seen here, and when it took another one's place.
     automatic_model = models.CharField(max_length=100, blank=True, editable=False)
     automatic_model_changed = models.DateTimeField(null=True, editable=False)
+    # Bounded, so that no clinic leaves its records open over night by it.
+    idle_minutes = models.PositiveSmallIntegerField(
+        "sign out after",
+        default=30,
+        validators=[MinValueValidator(5), MaxValueValidator(240)],
+        help_text="Minutes in which nobody does anything on a page; between 5 and 240",
+    )
     # See labs/services/blanking.py.
     keep_messages_days = models.PositiveIntegerField(
         "keep messages for (days)",

@@ -29,6 +29,7 @@ KINDS = {
     "code": "Codes",
     "audit": "The audit itself",
     "clinic": "The clinic",
+    "screen": "Wall screens",
 }
 HEADER = (
     *("at_utc", "who", "verb", "patient_id", "lab_report_id", "unmatched", "message", "data"),

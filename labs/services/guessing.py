@@ -49,6 +49,16 @@ def turn(account: str, *, address: str, device: str = "") -> Turn:
     )
 
 
+def code(*, address: str) -> Turn:
+    """The same of a code of the second factor, for all accounts from one address: each account's
+    own count is kept with its factor (labs/models/account.py)."""
+    return _take({_key("address", address): OF_ADDRESS})
+
+
+def right_code(taken: Turn) -> None:
+    Tries.objects.filter(key__in=taken.keys, count__gt=0).update(count=F("count") - 1)
+
+
 def letter(to: str, *, address: str) -> Turn:
     """The same of a mail that somebody asks for at the sign-in page."""
     return _take({_key("letter", to): OF_LETTERS, _key("address", address): OF_ADDRESS})
@@ -64,6 +74,11 @@ def right(taken: Turn) -> None:
 def account_hash(username: str) -> str:
     """Names an account where its name is not to be read: in a browser's cookie."""
     return _key("name", username)[:24]
+
+
+def pin_key(user_id: int, workstation: str) -> str:
+    """Under which wrong PINs of a person at one workstation are counted; labs/services/pins.py."""
+    return _key("pin", str(user_id), workstation)
 
 
 def waiting_time(count: int, free: int) -> int:

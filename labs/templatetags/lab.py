@@ -15,6 +15,7 @@ from labs import vendors
 from labs.models import Patient
 from labs.queries import words
 from labs.queries.nav import Nav, Waiting, nav, waiting
+from labs.views.access import who
 
 PLACES = {
     "worklist": {"worklist", "request", "owner_report", "new_request", "emergency", "move_request"},
@@ -82,6 +83,12 @@ def lab_environment() -> dict[str, str]:
     """Which laboratory this installation speaks with, for every page. No statement."""
     name = vendors.default().environment
     return {"name": name, "says": ENVIRONMENTS.get(name, ENVIRONMENTS["sandbox"])}
+
+
+@register.simple_tag
+def lab_who(request: Any) -> str:
+    """Who is signed in, as a page that stays open compares it. No statement."""
+    return who(request)
 
 
 @register.simple_tag

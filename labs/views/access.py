@@ -7,6 +7,8 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 
+from django.conf import settings
+from django.contrib.auth import logout
 from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -14,10 +16,11 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from labs.models import Clinic, Membership
+from labs.models import Clinic, Membership, Role
 from labs.queries.nav import Nav
 from labs.querysets import works_now
 from labs.roles import RIGHTS
@@ -28,7 +31,10 @@ NOT_FOR_THE_DESK = (
     "This page shows results that no veterinarian has reviewed yet. At the front desk you find a "
     "reviewed result under Patients."
 )
+PROVEN = "second_factor"  # the session's key: primary key of the factor that was proven
 ENTERED = "entered_clinics"  # the session's key: primary key of the clinic, until when
+BEGAN = "began_at"  # the session's key: seconds, of the sign-in with a password
+IDLE = "idle_minutes"  # the session's key: what the clinic says, for pims/idle.py
 ACTIVE_CLINIC = "clinic"  # the session's key; its value is a clinic's public id
 
 
@@ -60,6 +66,9 @@ def staff_required(
             .select_related("clinic")
             .order_by("clinic__name", "pk")
         )
+        if not proven_as_administrator(request):
+            logout(request)
+            return _to_login(request)
         if not request.memberships:
             return render(request, "labs/no_clinic.html", status=403)
         chosen = request.session.get(ACTIVE_CLINIC)
@@ -74,6 +83,28 @@ def staff_required(
             return view(request, *args, **kwargs)
 
     return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", wrapper)
+
+
+def person_required(
+    view: Callable[Concatenate[Any, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Anybody who is signed in, also an operator, who works at no clinic: what is their own."""
+
+    @wraps(view)
+    def wrapper(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return _to_login(request)
+        if Membership.objects.of(request.user).exists():
+            return staff_required(view)(request, *args, **kwargs)
+        return view(request, *args, **kwargs)
+
+    return cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", wrapper)
+
+
+def proven_as_administrator(request: StaffRequest) -> bool:
+    """The middleware asks it of whoever may enter /admin/; here of the role itself."""
+    is_one = any(place.role == Role.ADMIN for place in request.memberships)
+    return not (is_one and settings.SECOND_FACTOR_REQUIRED) or PROVEN in request.session
 
 
 def laboratory_required(
@@ -118,6 +149,8 @@ def rights_of(place: Membership) -> frozenset[str]:
 
 
 def _enter(request: StaffRequest, membership: Membership) -> None:
+    if request.session.get(IDLE, settings.SESSION_IDLE_MINUTES) != membership.clinic.idle_minutes:
+        request.session[IDLE] = membership.clinic.idle_minutes
     request.clinic = membership.clinic
     request.rights = rights_of(membership)
 
@@ -145,6 +178,11 @@ def entered(request: HttpRequest) -> list[int]:
     """The clinics that a superuser has entered, of which the time is not up. No query."""
     now = timezone.now().timestamp()
     return [int(pk) for pk, until in request.session.get(ENTERED, {}).items() if until > now]
+
+
+def who(request: HttpRequest) -> str:
+    """Tells one person from another on this installation, and names nobody."""
+    return salted_hmac("labs.who", str(request.user.pk), algorithm="sha256").hexdigest()[:16]
 
 
 def _to_login(request: HttpRequest) -> HttpResponse:

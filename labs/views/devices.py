@@ -23,18 +23,21 @@ def known(request: HttpRequest, username: str) -> str:
     return name if account_hash(username) in people else ""
 
 
-def remember(request: HttpRequest, response: HttpResponse, username: str) -> None:
+def remember(request: HttpRequest, response: HttpResponse, username: str) -> str:
+    """Returns the browser's own name."""
     name, people = _read(request)
+    name = name or secrets.token_urlsafe(16)
     account = account_hash(username)
     people = [account, *(each for each in people if each != account)][:PEOPLE]
     response.set_cookie(
         settings.DEVICE_COOKIE_NAME,
-        signing.dumps([name or secrets.token_urlsafe(16), people], salt=SALT),
+        signing.dumps([name, people], salt=SALT),
         max_age=AGE,
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=True,
         samesite="Lax",
     )
+    return name
 
 
 def _read(request: HttpRequest) -> tuple[str, list[str]]:

@@ -8,7 +8,8 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
 from django.views.decorators.http import require_http_methods, require_POST
@@ -16,9 +17,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from labs.address import client_address
 from labs.forms import ForgottenForm, SignInForm
 from labs.models import Clinic
-from labs.services import guessing, letters, signing_in
-from labs.views import devices
-from labs.views.access import ACTIVE_CLINIC, StaffRequest, staff_required
+from labs.services import guessing, letters, second_factor, signing_in
+from labs.views import devices, proof
+from labs.views.access import ACTIVE_CLINIC, StaffRequest, staff_required, who
 
 
 class SignIn(LoginView):
@@ -26,10 +27,17 @@ class SignIn(LoginView):
         return {**super().get_form_kwargs(), "device": partial(devices.known, self.request)}
 
     def form_valid(self, form: Any) -> HttpResponse:
-        response = super().form_valid(form)
-        signing_in.signed_in(form.get_user())
-        devices.remember(self.request, response, form.get_user().get_username())
-        return response
+        """The password is right. Who has a second factor, or must have one, is not signed in by
+        that."""
+        user, after = form.get_user(), self.get_success_url()
+        if second_factor.of(user):
+            proof.wait_for_code(self.request, user, after)
+            return redirect("labs:code")
+        if second_factor.required(user):
+            second_factor.begin(user)
+            proof.wait_for_code(self.request, user, after)
+            return redirect("labs:enrol")
+        return proof.finish(self.request, redirect(after), user)
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)
@@ -105,3 +113,16 @@ def clinic(request: StaffRequest) -> HttpResponse:
         request.session[ACTIVE_CLINIC] = chosen.public_id
         return redirect("labs:worklist")
     return render(request, "labs/clinic.html")
+
+
+@require_http_methods(["GET", "POST"])
+def still(request: HttpRequest) -> HttpResponse:
+    """Who is signed in here, for a page that stays open: GET only asks, POST says that somebody is
+    at work there. `who` tells one person from another and names nobody; `token` is for the forms
+    that were filled before a new sign-in."""
+    user: Any = request.user
+    if not user.is_authenticated:
+        return JsonResponse({"who": ""})
+    if request.method == "POST":
+        return HttpResponse(status=204)
+    return JsonResponse({"who": who(request), "token": get_token(request)})

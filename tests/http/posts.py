@@ -37,6 +37,8 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             return {"clinic": place.clinic.public_id}
         case "new_patient":
             return OWNED
+        case "new_screen":
+            return {"name": "Surgery"}
         case "edit_patient":
             return {**OWNED, "patient_id": rows["patient"].patient_id}
         case "merge_patient":
@@ -167,7 +169,7 @@ def _admin_fields(place: Place, name: str) -> dict[str, Any]:
             return {"role": "vet", "is_active": "on", "ends_at_0": "", "ends_at_1": ""}
         case "labs_clinic_change" | "labs_clinic_add":
             form = {"name": "Elm", "timezone": "UTC", "public_id": "clinic-new"}
-            return {**form, "automatic": "off"}
+            return {**form, "automatic": "off", "idle_minutes": "30"}
         case _:
             return {}
 

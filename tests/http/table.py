@@ -5,7 +5,8 @@ A word stands for three answers: to one's own clinic's object, to another clinic
 not exist. `{}` is the line's own status, for those who may; `!` behind it: it changed something,
 which the audit shows.
 
-A wall screen's device has no login of its own yet; it becomes a role here with it.
+A wall screen's device, and an administrator who has given the password and no code yet (`halfway`),
+are nobody everywhere but at what is theirs: of them the table has only that.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ ROLES = [
     "heska",
     "wide",
     "rival",
+    "screen",
+    "halfway",
 ]
+# Like `anonymous` in each audience that does not name them.
+NOBODIES = ("screen", "halfway")
 OBJECTS = ("own", "other", "missing")
 
 WORDS = {
@@ -54,13 +59,27 @@ WORDS = {
     "rival": ("403", "{}", "403"),
 }
 
+
+def _everybody(words: list[str]) -> dict[str, str]:
+    named = ROLES if len(words) == len(ROLES) else ROLES[: -len(NOBODIES)]
+    found = dict(zip(named, words, strict=True))
+    return {role: found.get(role, found["anonymous"]) for role in ROLES}
+
+
 # For whom, in the order of ROLES.
 AUDIENCES = {
-    name: dict(zip(ROLES, words.split(), strict=True))
+    name: _everybody(words.split())
     for name, words in {
         #            anonym desk  techn vet   admin root    entered disabl two   locum   heska wide  rival
         "staff": "   login  may   may   may   may   outside outside login  both  outside login login login",
         "staff*": "  login  may*  may*  may*  may*  outside outside login  may*  outside login login login",
+        # Also who works nowhere: what is one's own.
+        "persons*": "login may*  may*  may*  may*  may*    may*    login  may*  may*    login login login",
+        # Once the password was right. Everybody else is led to the sign-in page.
+        "halves": "  away   away  away  away  away  away    away    away   away  away    away  away  away   away   may*",
+        "walls": "   outside outside outside outside outside outside outside outside outside outside outside outside outside may* outside",
+        # Whoever has the link, on a screen where nobody is signed in.
+        "linked": "  both   both  both  both  both  both    both    both   both  both    both  both  both",
         "active": "  login  may   may   may   may   outside outside login  may   outside login login login",
         "lab": "     login  role  may   may   may   outside outside login  desk  outside login login login",
         "lab*": "    login  role  may*  may*  may*  outside outside login  may*  outside login login login",
@@ -108,6 +127,29 @@ labs:forgotten                   GET  -          public    200
 labs:forgotten                   POST -          public    200
 labs:new_password                GET  link       public    200
 labs:new_password                POST link       public    200
+labs:code                        GET  -          halves    200
+labs:code                        POST -          halves    200
+labs:enrol                       GET  -          halves    200
+labs:enrol                       POST -          halves    200
+labs:still                       GET  -          public    200
+labs:still                       POST -          public    200   desk=204 technician=204 vet=204 admin=204 root=204 entered=204 two=204 locum=204
+labs:account                     GET  -          persons*  200
+labs:begin_app                   POST -          persons*  422!
+labs:own_app                     GET  -          persons*  302
+labs:own_app                     POST -          persons*  302
+labs:app_off                     POST -          persons*  422!
+labs:backup_codes                POST -          persons*  422!
+labs:own_pin                     POST -          persons*  422!
+labs:pin_off                     POST -          persons*  302
+labs:switch                      GET  -          staff*    200
+labs:switch                      POST -          staff*    422
+labs:wall                        GET  -          walls     200
+labs:pair_screen                 GET  pairing    linked    200
+labs:pair_screen                 POST pairing    linked    302!
+labs:screens                     GET  -          admins*   200
+labs:new_screen                  POST -          admins*   200!
+labs:screen_link                 POST screen     admins    200!
+labs:revoke_screen               POST screen     admins    302!
 labs:logout                      POST -          leavers   302
 labs:worklist                    GET  -          staff*    200   desk=302
 labs:nav                         GET  -          staff*    200

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, models
 from django.test import Client
@@ -37,7 +38,7 @@ from labs.models import (
     UnmatchedResult,
     Visit,
 )
-from labs.services import emergency_codes, journal, matching, merging, own, review
+from labs.services import emergency_codes, journal, matching, merging, own, review, wall
 from labs.services.codes import set_code
 from labs.views.access import ENTERED
 from pims.idle import USED
@@ -53,6 +54,7 @@ class Place:
 
     clinic: Clinic
     word: str
+    wall_key: str  # what a paired screen's browser keeps
     objects: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, models.Model] = field(default_factory=dict)
     # What a page's form holds: the rows stay as they are made, so it is read once.
@@ -125,6 +127,12 @@ def make_place(name: str, word: str) -> Place:
     visit = Visit.objects.create(clinic=clinic, patient=patient, at=timezone.now(), doctor=word)
     kept, double = (factories.make_patient(clinic, name=f"{word} {n}") for n in ("A", "B"))
     merge = merging.merge(acting_user=None, survivor=kept, merged=double)
+    boss = factories.make_staff(Role.ADMIN, clinic=clinic, username=f"boss-{word}")
+    screen, _ = wall.make(acting_user=boss, clinic=clinic, name="Laboratory")
+    _, pairing = wall.make(acting_user=boss, clinic=clinic, name="Corridor")
+    _, link = wall.make(acting_user=boss, clinic=clinic, name="Treatment room")
+    wall_key = wall.pair(link)
+    assert wall_key
     colleague = factories.make_staff(clinic=clinic, username=f"colleague-{word}")
     for row in (request, opened, stuck, orphan, held, matched, signed):
         row.refresh_from_db()
@@ -148,7 +156,7 @@ def make_place(name: str, word: str) -> Place:
         "heska_connection": Connection.objects.get(clinic=clinic),
         "heska_inboundclient": InboundClient.objects.get(clinic=clinic),
     }
-    place = Place(clinic, word)
+    place = Place(clinic, word, wall_key)
     place.rows = {
         "patient": patient,
         "second": second,
@@ -182,6 +190,8 @@ def make_place(name: str, word: str) -> Place:
         "emergency": (emergency.code,),
         "code": (code.pk,),
         "range": (interval.pk,),
+        "screen": (screen.pk,),
+        "pairing": (pairing,),
         "message": (message.receipt_id,),
         "bad": (bad.receipt_id,),
         "clinic": (clinic.public_id,),
@@ -212,6 +222,8 @@ MISSING: dict[str, tuple[Any, ...]] = {
     "emergency": ("E-ZZZZ",),
     "code": (MISSING_PK,),
     "range": (MISSING_PK,),
+    "screen": (MISSING_PK,),
+    "pairing": ("MISSING",),
     "message": ("missing",),
     "bad": ("missing",),
     "clinic": ("clinic-missing",),
@@ -233,6 +245,11 @@ class World:
         made = Client(raise_request_exception=True)
         if role in self.tokens:
             made.defaults["HTTP_AUTHORIZATION"] = f"Bearer {self.tokens[role]}"
+        if role == "screen":
+            made.cookies[settings.WALL_COOKIE_NAME] = self.own.wall_key
+        if role == "halfway":
+            form = {"username": "halfway", "password": "correct horse battery"}
+            assert made.post("/login/", form)["Location"] == "/login/app/"
         if role in self.people:
             made.force_login(self.people[role])
         if role in self.people:
@@ -296,6 +313,13 @@ def make_world() -> World:
     )
     people["root"] = User.objects.create_superuser("root")
     people["entered"] = User.objects.create_superuser("entered")
+    factories.make_staff(
+        Role.ADMIN,
+        clinic=own.clinic,
+        username="halfway",
+        password="correct horse battery",
+        is_staff=True,
+    )
     wide = create_client(acting_user=None, clinic=None)
     clients = {"heska": own.rows["access"], "wide": wide, "rival": other.rows["access"]}
     tokens = {role: _token(access) for role, access in clients.items()}

@@ -148,28 +148,30 @@ def quoted(found: re.Match[str]) -> str:
     return "".join(f"%{byte:02x}" for byte in found[0].encode())
 
 
-def look(chromium: str, session: str, base: str, paths: list[str]) -> dict[str, list[str]]:
+def look(chromium: str, kept: dict[str, str], base: str, paths: list[str]) -> dict[str, list[str]]:
     """What of the payloads became more than text, by address. In a thread of its own: Playwright's
     loop forbids Django the database in the one where it runs."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_look, chromium, session, base, paths).result()
+        return thread.submit(_look, chromium, kept, base, paths).result()
 
 
-def _look(chromium: str, session: str, base: str, paths: list[str]) -> dict[str, list[str]]:
+def _look(chromium: str, kept: dict[str, str], base: str, paths: list[str]) -> dict[str, list[str]]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        found = _through(browser, session, base, paths)
+        found = _through(browser, kept, base, paths)
         browser.close()
     return found
 
 
-def _through(browser: Any, session: str, base: str, paths: list[str]) -> dict[str, list[str]]:
+def _through(
+    browser: Any, kept: dict[str, str], base: str, paths: list[str]
+) -> dict[str, list[str]]:
     from playwright.sync_api import Error
 
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.add_cookies([{"name": "session", "value": session, "url": base}])
+    context.add_cookies([{"name": n, "value": v, "url": base} for n, v in kept.items()])
     context.add_init_script(HOOK)
     page = context.new_page()
     said: list[str] = []
@@ -204,7 +206,8 @@ def test_no_script_runs(place: Place, live_server: Any, chromium: str) -> None:
     client.force_login(User.objects.get(pk=place.rows["boss"].pk))
     no_file_runs(client, paths)
     no_mail_runs(client, place)
-    found = look(chromium, client.cookies["session"].value, live_server.url, paths)
+    kept = {"session": client.cookies["session"].value, "wall": place.wall_key}
+    found = look(chromium, kept, live_server.url, paths)
     print(f"{len(PAYLOADS)} payloads, {len(paths)} addresses")
     assert found == {}
 

@@ -140,6 +140,7 @@ def test_e008_environment(production: Settings) -> None:
         ("E018", "SECRET_KEY", "only a word"),
         ("E018", "SECRET_KEY", "ab" * 40),
         ("E018", "SECRET_KEY", f"django-insecure-{'0123456789' * 5}"),
+        ("E019", "SECOND_FACTOR_REQUIRED", False),
     ],
 )
 def test_one_setting_that_is_wrong(
@@ -212,7 +213,7 @@ def test_every_id_has_a_test() -> None:
         (ROOT / "pims" / name).read_text() for name in ("checks.py", "deploy_checks.py")
     )
     known = set(re.findall(r"\bE0\d\d\b", source))
-    assert len(known) == 18
+    assert len(known) == 19
     own = Path(__file__).read_text()
     tested = set(re.findall(r"def test_(e0\d\d)_", own)) | set(re.findall(r'\("(E0\d\d)", "', own))
     assert known - {each.upper() for each in tested} == set()

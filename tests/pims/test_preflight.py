@@ -148,6 +148,7 @@ def test_database_that_does_not_answer(tmp_path: Path) -> None:
         ("E012", {"INTAKE_MAX_BYTES": "10"}),
         ("E014", {"AUDIT_RETENTION_DAYS": "30"}),
         ("E018", {"SECRET_KEY": "changeme"}),
+        ("E019", {"SECOND_FACTOR_REQUIRED": "0"}),
     ],
 )
 def test_an_unsafe_production_does_not_start(

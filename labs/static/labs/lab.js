@@ -26,6 +26,8 @@
   const help = () => { const dialog = $("#keys"); if (dialog) { dialog.querySelector("[data-keys-on]").checked = keysOn(); dialog.showModal(); } };
   // What the chosen row offers, pressed at once.
   const press = (key) => { const button = $(`[data-row].sel [data-press="${key}"]`); button?.click(); return Boolean(button); };
+  // Whoever takes over comes to where the other one was.
+  const changePlaces = () => { const link = $("[data-switch-to]"); if (link) location.assign(`${link.pathname}?next=${encodeURIComponent(location.pathname + location.search)}`); return Boolean(link); };
   const go = (id) => { const tab = document.getElementById(id); if (tab) tab.click(); };
 
   const actions = {
@@ -34,6 +36,7 @@
     o: () => { const order = $('[data-key="o"]'); if (order) order.click(); else location.assign("/requests/new/"); },
     e: () => $('[data-key="e"]')?.click(), t: () => $('[data-key="t"]')?.click(), f: () => $("[data-filters] select")?.focus(), y: () => $('[data-key="y"]')?.click(),
     r: () => { const sign = $("#sign"); if (sign) { sign.scrollIntoView({ block: "end" }); sign.querySelector("button")?.focus(); } },
+    s: () => changePlaces(),
     c: () => press("c"), z: () => press("z"),
     w: () => go("tab-worklist"), u: () => go("tab-unmatched"), p: () => go("tab-patients"),
   };
@@ -56,6 +59,7 @@
   const settle = () => { const typed = burst; burst = ""; if (typed.length > 1) scanned(typed, false); else act(typed); };
 
   document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey && event.key === "." && !event.altKey && !event.metaKey && changePlaces()) { event.preventDefault(); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || $("dialog[open]")) return;
     const target = event.target;
     if (target.matches("[data-rows]") && /^(ArrowDown|ArrowUp|Enter)$/.test(event.key)) {
@@ -84,6 +88,18 @@
     if (event.target.closest("[data-help]")) { if (menu) menu.open = false; help(); return; }
     const row = event.target.closest("tr[data-row]");
     if (row && !event.target.closest("a, button, input, label, summary") && !String(getSelection())) link(row)?.click();
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-switch-to]") && changePlaces()) event.preventDefault();
+  });
+  // The name is chosen, then the code where it needs one, then the PIN, whose last digit sends it.
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("[data-switch]");
+    if (form && event.target.name === "who") form.elements[event.target.hasAttribute("data-code") ? "code" : "pin"].focus();
+  });
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("[data-switch]");
+    if (form && event.target.name === "pin" && /^[0-9]{6}$/.test(event.target.value) && form.elements.who.value) form.requestSubmit();
   });
   // Copying needs a secure page; elsewhere the text is selected, and Ctrl-C does it.
   document.addEventListener("click", async (event) => {

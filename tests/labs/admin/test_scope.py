@@ -277,7 +277,7 @@ def test_a_clinics_public_id_stands_once_it_is_given(world: World) -> None:
     url = reverse("admin:labs_clinic_change", args=[world.clinic.pk])
     before = world.clinic.public_id
     data = {"name": "Elm", "timezone": "America/Denver", "public_id": "stolen"}
-    data |= {"automatic": "off"}
+    data |= {"automatic": "off", "idle_minutes": "30"}
     assert world.client.post(url, data).status_code == 302
     world.clinic.refresh_from_db()
     assert (world.clinic.name, world.clinic.public_id) == ("Elm", before)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -30,7 +31,7 @@ from labs.models import (
     Patient,
     UnmatchedResult,
 )
-from labs.services import emergency_codes, matching, merging, own, review
+from labs.services import emergency_codes, matching, merging, own, pins, review, wall
 from labs.services.codes import set_code
 from tests import factories
 
@@ -139,6 +140,10 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "correct what was typed": reverse("labs:correct_typed", args=typed),
         "codes": reverse("labs:codes"),
         "set-up": reverse("heska_pages:health", args=[clinic.public_id]),
+        "account": reverse("labs:account"),
+        "switch": reverse("labs:switch"),
+        "wall screens": reverse("labs:screens"),
+        "wall": reverse("labs:wall"),
         "message": reverse("labs:message", args=[message.receipt_id]),
     }
 
@@ -166,6 +171,12 @@ def count_all(db: None) -> Callable[[int], dict[str, list[str]]]:
                 cursor.execute("ANALYZE")
         client = Client()
         client.force_login(admin)
+        _, token = wall.make(acting_user=admin, clinic=clinic, name="Laboratory")
+        client.cookies[settings.WALL_COOKIE_NAME] = wall.pair(token) or ""
+        for number in range(rows):
+            wall.make(acting_user=admin, clinic=clinic, name=f"Screen {number}")
+            colleague = factories.make_staff("vet", clinic=clinic)
+            pins.set_pin(colleague, "830517")
         found = {name: statements(client, url) for name, url in addresses(clinic).items()}
         with time_machine.travel(timezone.now(), tick=False):  # ages change with the minute
             for name in ("worklist", "request", "unmatched"):

@@ -336,7 +336,12 @@ def test_the_form_of_the_admin_asks_the_same(
     client = Client()
     client.force_login(admin)
     address = f"/admin/labs/clinic/{clinic.pk}/change/"
-    form = {"name": clinic.name, "timezone": clinic.timezone, "automatic": "on"}
+    form = {
+        "name": clinic.name,
+        "timezone": clinic.timezone,
+        "automatic": "on",
+        "idle_minutes": "30",
+    }
     refused = client.post(address, form)
     assert refused.status_code == 200 and "0 of 1" in refused.content.decode()
     prove(clinic, biscuit, 1)

@@ -31,6 +31,7 @@ FIELDS = (
     *("owner_first_name", "owner_last_name", "owner_phone", "microchip", "weight_kg", "clinic"),
     *("birth_date", "deceased_on", "doctor", "notes", "collected_at", "collected_by", "fasting"),
     *("priority", "form_key", "username", "password", "client_id", "client_secret", "panel"),
+    *("pin", "again", "who", "token", "idle_minutes"),
     *("days", "opens", "closes", "quiet_hours", "not_there", "emergency", "show", "name_typed"),
 )
 
@@ -80,6 +81,7 @@ def filled(route: str, request: LabRequest, odd: str | None) -> str:
         "<uuid:uuid>": str(own),
         "<int:pk>": text or "1",
         "<uidb64>": text or "MQ",
+        "<str:token>": text or "none",
         "<token>": text or "none",
     }.items():
         route = route.replace(name, value)

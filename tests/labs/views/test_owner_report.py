@@ -202,6 +202,7 @@ def test_head_and_logo_are_the_clinics_administrators_business(
         "timezone": filed.clinic.timezone,
         "digest_at": "07:00",
         "automatic": "off",
+        "idle_minutes": "30",
         "address": "1 Elm Street\nSpringfield",
         "phone": "555-0100",
         "email": "lab@example.org",

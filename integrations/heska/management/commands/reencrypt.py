@@ -17,8 +17,9 @@ class Command(base.LabCommand):
         return asdict(reencrypt())
 
     def failure(self, answer: Any) -> str:
-        clinics = ", ".join(answer["unreadable"])
-        return clinics and (
-            f"None of the keys opens the secrets of {clinics}. Keep every key that you have, or "
-            "enter the secret anew on the page of its connection."
+        whose = ", ".join(answer["unreadable"])
+        return whose and (
+            f"None of the keys opens the secrets of {whose}. Keep every key that you have; or "
+            "enter a clinic's secret anew on the page of its connection, and let a person set "
+            "their PIN and second factor anew (`reset_second_factor`)."
         )
