@@ -8,10 +8,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bench.matching import alone, orphans, registry
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = os.environ.get("FULL") == "1"
@@ -73,14 +76,17 @@ def test_at_10_000_animals_the_gates_hold() -> None:
 @pytest.mark.skipif(not FULL, reason="FULL=1: half an hour and more")
 def test_at_100_000_animals_the_gates_hold() -> None:
     found = bench(
-        *("--size", "100000", "--orphans", "3000", "--suites", "150", "--automatic", "30000")
+        *("--size", "100000", "--orphans", "3000", "--suites", "150"),
+        *("--automatic", "30000", "--own-ids-one-in", "20"),
     )
     scorer = found["scorer"]
     assert_no_suite_is_empty(found, 100)
     assert scorer["named"]["top1"] >= 96
     assert scorer["named"]["top3"] >= 97.5
     assert scorer["groups"]["owner given"]["top3"] >= 99
+    # Every result that bears another animal's id was ranked, see bench/matching/alone.py.
     assert found["automatic"]["automatic"] >= 30_000
+    assert found["automatic"]["ranked_risky"] > 1_000
     assert_never_wrong(found)
 
 
@@ -89,6 +95,28 @@ def test_at_100_000_animals_without_visits() -> None:
     found = bench("--size", "100000", "--orphans", "2000", "--without-visits")
     assert found["scorer"]["named"]["top3"] >= 90
     assert_never_wrong(found)
+
+
+def test_what_could_be_decided_wrongly_is_always_ranked() -> None:
+    """A wrong id is only left out where the animal that bears it contradicts what was typed."""
+    made = registry.make(2_000, 5, datetime(2026, 3, 2, 17, 0, tzinfo=UTC))
+    living = [a for a in made.animals if not a.deceased and not a.held_out]
+    by_number = {str(a.number): a for a in made.animals}
+    bearer = next(a for a in living if a.sex == "F" and a.species == "dog")
+    other = next(a for a in living if a.sex == "F" and a is not bearer)
+    typed = {"patient_name": other.name, "patient_id": bearer.patient_id}
+
+    def could(groups: str = "id left over", **more: str) -> bool:
+        case = orphans.Case(typed | more, other, False, {groups})
+        return alone.could(by_number, {}, case)
+
+    assert could()
+    assert could(patient_id=str(bearer.number), species_code="dog", sex_code="F")
+    assert could("id mistyped")
+    assert not could(species_code="cat")
+    assert not could(sex_code="M")
+    assert not could(patient_id="P-999999")
+    assert not could("joined")
 
 
 def imported(path: Path) -> set[str]:

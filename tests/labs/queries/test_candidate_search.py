@@ -132,6 +132,6 @@ def test_what_a_doctor_is_called_at_the_analyzers_is_learned_from_matches(
     elsewhere = factories.make_unmatched(other, patient_name="Biscuit", doctor="KDO")
     assert doctor_of(elsewhere, theirs).sign == "conflict"
 
-    matched(clinic, alice, "KDO", luna)
-    matched(clinic, alice, "KDO", luna)
+    for patient in (luna, luna, luna, biscuit):  # as often the one as the other
+        matched(clinic, alice, "KDO", patient)
     assert judged() == ("conflict", "another")
