@@ -27,6 +27,8 @@ SECRETS = re.compile(
         [^\s"'&,/]+""",
     re.IGNORECASE | re.VERBOSE,
 )
+# PostgreSQL's own words on a refused row, which are all of the row: an owner's name and phone.
+DETAIL = re.compile(r"(DETAIL:)\s.*?(?=\n\n|\n[A-Z]+:|\Z)", re.DOTALL)
 FOREIGN_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
@@ -37,7 +39,8 @@ class OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         record.id = current_id.get()
-        text = super().format(record).replace("\r", "\\r").replace("\n", "\\n")
+        text = DETAIL.sub(r"\1 ***", super().format(record))
+        text = text.replace("\r", "\\r").replace("\n", "\\n")
         return SECRETS.sub(r"\1***", text)
 
 

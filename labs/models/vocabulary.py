@@ -37,6 +37,8 @@ class Vocabulary(models.Model):
 
     clinic = models.OneToOneField("labs.Clinic", on_delete=models.CASCADE, primary_key=True)
     version = models.BigIntegerField(default=0)
+    # When a name was last taken out altogether: who read before it reads all of them anew.
+    forgotten = models.BigIntegerField(default=0)
 
     objects = ClinicQuerySet.as_manager()
 
@@ -124,6 +126,16 @@ def change(clinic_id: int, before: Tally, after: Tally) -> None:
         update_fields=["count", "version"],
     )
     Vocabulary.objects.filter(pk=clinic_id).update(version=version)
+
+
+def forget(clinic_id: int, surname: str) -> None:
+    """Take a surname that no animal bears any more out altogether; the clinic is locked."""
+    gone, _ = NameCount.objects.filter(
+        clinic=clinic_id, kind=Kind.SURNAME, key=surname, count=0
+    ).delete()
+    if gone:
+        version = time.time_ns()
+        Vocabulary.objects.filter(pk=clinic_id).update(version=version, forgotten=version)
 
 
 def _batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

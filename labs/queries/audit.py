@@ -19,10 +19,12 @@ EXPORTED = 10_000
 KINDS = {
     "staff": "Sign-in and staff",
     "patient": "Patients",
+    "owner": "Owners' data",
     "request": "Requests",
     "submission": "Orders on their way",
     "result": "Results",
     "unmatched": "Unmatched results",
+    "file": "Files that came with results",
     "message": "Messages",
     "emergency": "Emergency codes",
     "heska": "Connection to the laboratory",

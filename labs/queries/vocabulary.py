@@ -49,9 +49,11 @@ def registry_of(clinic_id: int) -> Registry:
 
 
 def _up_to_date(clinic_id: int) -> _Known:
-    version = Vocabulary.objects.filter(pk=clinic_id).values_list("version", flat=True).first() or 0
+    row = Vocabulary.objects.filter(pk=clinic_id).values_list("version", "forgotten").first()
+    version, forgotten = row or (0, 0)
     known = _known.get(clinic_id)
-    if known is None or known.version > version or connection.in_atomic_block:
+    stale = known is None or known.version > version or known.version < forgotten
+    if known is None or stale or connection.in_atomic_block:
         # Whoever is in the middle of a transaction may see what will never have been: they read all
         # of it, and leave nothing behind.
         known = _Known()

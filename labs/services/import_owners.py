@@ -63,11 +63,17 @@ class Owners:
         fresh = [
             Owner(clinic=self.clinic, owner_id=owner_id, **said)
             for owner_id, said in self.wanted.items()
-            if owner_id not in self.stored
-            or any(getattr(self.stored[owner_id], column) != text for column, text in said.items())
+            if owner_id not in self.stored or _changed(self.stored[owner_id], said)
         ]
         bulk.upsert(fresh, unique=["clinic", "owner_id"], columns=COLUMNS)
         self.stored |= {owner.owner_id: owner for owner in fresh}
+
+
+def _changed(owner: Owner, said: dict[str, str]) -> bool:
+    """Who had their data erased stays so, also where the practice's file still has it."""
+    return owner.erased_at is None and any(
+        getattr(owner, column) != text for column, text in said.items()
+    )
 
 
 def resolve_owners(

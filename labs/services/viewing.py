@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labs.models import LabEvent, LabRequest, Patient
+from labs.models import Attachment, LabEvent, LabRequest, Patient
 from labs.services.events import record
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 VIEWED, PRINTED = "result.viewed", "result.printed"
+FILE_VIEWED = "file.viewed"
 PATIENT_VIEWED, TRENDS_VIEWED = "patient.viewed", "trends.viewed"
 # Of the report for the owner, see labs/services/owner_report.py.
 SENT, NOT_SENT, TOLD = "result.sent", "result.not_sent", "result.told"
@@ -37,6 +38,18 @@ def looked_at(
         acting_user=acting_user,
         patient=patient,
         only_reviewed=only_reviewed,
+    )
+
+
+def opened(*, acting_user: User, file: Attachment) -> None:
+    """That a file which came with a result was opened or downloaded; each time."""
+    record(
+        FILE_VIEWED,
+        clinic=file.message.clinic,
+        acting_user=acting_user,
+        request=file.result.run.request if file.result else None,
+        message=file.message,
+        file=str(file.uuid),
     )
 
 

@@ -22,7 +22,7 @@ PLACES = {
     "unmatched": {"unmatched", "match", "match_new", "unmatched_history", "unmatched_quality"},
     "patients": {
         *("patients", "patient", "edit_patient", "new_patient", "trends"),
-        *("merge_patient", "merge", "owner", "edit_owner", "litter"),
+        *("merge_patient", "merge", "owner", "edit_owner", "litter", "owner_data"),
     },
     "messages": {"messages", "message"},
 }

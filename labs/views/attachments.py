@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.views.decorators.http import require_GET
 
 from labs.models import Attachment, Message, ReviewState
+from labs.services import viewing
 from labs.views.access import (
     NOT_FOR_THE_DESK,
     StaffRequest,
@@ -25,9 +26,12 @@ def attachment(request: StaffRequest, uuid: UUID) -> HttpResponse:
     the browser; everything else is downloaded."""
     messages = Message.objects.for_user(request.user)
     files = Attachment.objects.filter(message__in=messages.values("pk"))
-    file = load(request, files.select_related("message", "result__run"), uuid=uuid)
+    file = load(
+        request, files.select_related("message__clinic", "result__run__request__patient"), uuid=uuid
+    )
     if "unreviewed" not in _rights(request, file) and not _is_reviewed(file):
         raise PermissionDenied(NOT_FOR_THE_DESK)
+    viewing.opened(acting_user=request.user, file=file)
     response = HttpResponse(bytes(file.content), content_type=file.content_type)
     shown = file.content_type in IMAGES or file.content_type == "application/pdf"
     return safe(response, file.file_name or file.attachment_id or "file", inline=shown)

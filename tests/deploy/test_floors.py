@@ -29,7 +29,7 @@ def test_both_locks_are_above_each_known_hole(name: str) -> None:
         ("requests==2.32.5", 1),
         ("requests==2.33.0", 0),
         ("requests==2.100.0", 0),
-        ("Django==5.2.7 ; python_version > '3'", 1),
+        ("Django==5.2.16 ; python_version > '3'", 1),
         ("unknown==0.1", 0),
     ],
 )
@@ -45,3 +45,26 @@ def test_the_tests_that_the_threat_model_names_are_there() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)", (ROOT / "SECURITY.md").read_text())
     assert len(named) > 10
     assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+TEXT = (ROOT / "deploy" / "floors.txt").read_text()
+FLOORS = [line.split(None, 2) for line in TEXT.splitlines() if line and line[0] != "#"]
+
+
+@pytest.mark.parametrize("line", FLOORS, ids=[line[0] for line in FLOORS])
+def test_each_floor_names_where_it_was_published(line: list[str]) -> None:
+    assert re.search(r"CVE-\d{4}-\d+|GHSA-\w{4}-\w{4}-\w{4}|PYSEC-\d{4}-\d+|\w+#\d+", line[2])
+
+
+def test_each_package_was_looked_at() -> None:
+    """One that is added has a floor, or somebody says that it needs none."""
+    locked = {
+        name.lower().replace("_", "-")
+        for name in re.findall(
+            r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==", (ROOT / "requirements.txt").read_text(), re.M
+        )
+    }
+    none = {name for line in re.findall(r"^# none: (.+)$", TEXT, re.M) for name in line.split()}
+    floored = {line[0] for line in FLOORS}
+    assert locked - none - floored == set()
+    assert none - locked == set() and not none & floored

@@ -227,6 +227,9 @@ labs:analyzer_state              POST labs_analyzer lab    302!
 labs:codes                       GET  -          admins*   200
 labs:assign_code                 POST -          admins*   302!
 labs:remove_code                 POST code       admins    302!
+labs:owner_data                  GET  owner      admins    200
+labs:owner_export                GET  owner      admins    200!
+labs:erase_owner                 POST owner      admins    302
 labs:audit                       GET  -          admins*   200
 labs:audit_export                GET  -          admins*   200!
 labs:messages                    GET  -          admins*   200

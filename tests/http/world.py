@@ -177,6 +177,7 @@ def make_place(name: str, word: str) -> Place:
     }
     place.objects = {
         "patient": (patient.uuid,),
+        "owner": (owner.uuid,),
         "request": (request.lab_report_id,),
         "open": (opened.lab_report_id,),
         "stuck": (stuck.lab_report_id,),
@@ -209,6 +210,7 @@ CATALOGUE: dict[str, Any] = {"labs_analyte": Analyte, "labs_panel": Panel}
 MISSING: dict[str, tuple[Any, ...]] = {
     "link": (urlsafe_base64_encode(force_bytes(MISSING_PK)), "made-up"),
     "patient": (NOBODY,),
+    "owner": (NOBODY,),
     "file": (NOBODY,),
     "orphan": (NOBODY,),
     "held": (NOBODY,),

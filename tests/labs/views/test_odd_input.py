@@ -69,6 +69,8 @@ def filled(route: str, request: LabRequest, odd: str | None) -> str:
     message = factories.make_message(request.clinic)
     text = quote(odd) if odd else None
     own = orphan.uuid if route.startswith("unmatched") else request.patient.uuid
+    if route.startswith("owners"):
+        own = request.patient.owner.uuid
     if route.startswith("merges"):
         other = factories.make_patient(request.clinic)
         own = merging.merge(acting_user=None, survivor=request.patient, merged=other).uuid
