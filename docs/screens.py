@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -55,7 +56,7 @@ def follow(path: str, *links: str) -> Callable[[Any, Demo], None]:
     def go(page: Any, demo: Demo) -> None:
         _open(page, demo.base + path)
         for link in links:
-            _open(page, demo.base + page.locator(link).first.get_attribute("href"))
+            _open(page, urljoin(page.url, page.locator(link).first.get_attribute("href")))
 
     return go
 
@@ -139,7 +140,7 @@ SHOTS = [
     Shot(
         name="trends",
         role=VET,
-        go=follow(BISCUIT, PATIENT, "main a[href$='/trends/']"),
+        go=follow("/?show=review", RESULT, "main a[data-key='t']"),
         has=".plots",
     ),
     Shot(name="new-patient", role=TECH, go=at("/patients/new/"), has="form"),
