@@ -429,7 +429,12 @@ def test_with_every_field_given_what_decides_is_seen_without_scrolling(
     page = open_as(ana, f"/unmatched/{orphan.uuid}/")
     buttons = page.locator(".m-candidate .m-attach")
     assert buttons.count() == 3
-    for seen in [*buttons.all(), *page.locator(".m-candidate .m-cell").all()]:
+    above = [*page.locator(".m-candidate .m-cell").all(), *page.locator(".m-separates").all()]
+    for what in page.locator(".m-separates").all():
+        covers = "e => { const b = e.getBoundingClientRect();"
+        covers += " return document.elementFromPoint(b.x + 5, b.bottom - 5).closest('.m-attach') }"
+        assert what.evaluate_handle(covers).as_element() is None, "the button covers what differs"
+    for seen in [*buttons.all(), *above]:
         box = seen.bounding_box()
         assert box is not None and box["y"] + box["height"] <= LAPTOP["height"], seen.inner_text()
     assert page.evaluate("scrollY") == 0
