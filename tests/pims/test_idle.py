@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from labs.models import Patient
+from labs.models import Clinic, Patient
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -80,3 +80,26 @@ def test_it_ends_at_once(change: str, signed_in: Client, alice: User) -> None:
     else:
         signed_in.post("/logout/")
     assert stolen.get(PAGE).status_code == 302
+
+
+def test_a_clinic_says_how_long(signed_in: Client, alice: User) -> None:
+    Clinic.objects.update(idle_minutes=90)
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        assert signed_in.get(PAGE).status_code == 200  # from its first page on
+        clock.shift(timedelta(minutes=89))
+        assert 'data-idle="90"' in signed_in.get(PAGE).content.decode()
+        clock.shift(timedelta(minutes=91))
+        assert signed_in.get(PAGE)["Location"].startswith("/login/")
+
+
+def test_whoever_is_at_work_on_a_page_says_so_and_asking_does_not(signed_in: Client) -> None:
+    still = reverse("labs:still")
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        clock.shift(timedelta(minutes=20))
+        assert signed_in.post(f"{still}?v=1").status_code == 204
+        clock.shift(timedelta(minutes=20))
+        answer = signed_in.get(still, {"v": "1"}, headers={"HX-Request": "true"}).json()
+        assert len(answer["who"]) == 16 and answer["token"]
+        clock.shift(timedelta(minutes=11))
+        ended = signed_in.get(still, {"v": "1"}, headers={"HX-Request": "true"}).json()
+        assert ended == {"who": ""}, "asking kept it alive"

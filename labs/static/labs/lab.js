@@ -93,9 +93,12 @@
     if (event.target.closest("[data-switch-to]") && changePlaces()) event.preventDefault();
   });
   // The name is chosen, then the code where it needs one, then the PIN, whose last digit sends it.
+  // Arrow keys go through the names and stay there.
+  let pointed = 0;
+  document.addEventListener("pointerdown", () => { pointed = Date.now(); });
   document.addEventListener("change", (event) => {
     const form = event.target.closest("[data-switch]");
-    if (form && event.target.name === "who") form.elements[event.target.hasAttribute("data-code") ? "code" : "pin"].focus();
+    if (form && event.target.name === "who" && Date.now() - pointed < 1000) form.elements[event.target.hasAttribute("data-code") ? "code" : "pin"].focus();
   });
   document.addEventListener("input", (event) => {
     const form = event.target.closest("[data-switch]");
