@@ -323,8 +323,8 @@ class PatientForm(forms.Form):
             if known is not None:
                 if any(getattr(known, name) != text for name, text in given.items()):
                     raise InvalidInput(
-                        f"Owner {owner_id} is {known}, with other details. Clear the owner id to "
-                        "add another owner; an administrator can change this one."
+                        f"Owner {owner_id} is {known}, with other details. Change them on that "
+                        "owner's page; to add another owner, clear the owner id."
                     )
                 return known
             if not given:
@@ -332,6 +332,74 @@ class PatientForm(forms.Form):
         if not given:
             return None
         return patients.create_owner(acting_user=user, clinic=clinic, owner_id=owner_id, **given)
+
+
+class DeceasedForm(forms.Form):
+    deceased_on = forms.DateField(
+        required=False, error_messages={"invalid": "Give the day as a date."}
+    )
+
+    def __init__(self, *args: Any, patient: Patient, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.born = patient.birth_date
+
+    def clean_deceased_on(self) -> Any:
+        died = self.cleaned_data["deceased_on"]
+        if died and (died > timezone.localdate() or (self.born and died < self.born)):
+            raise forms.ValidationError(
+                "This day can't be right: it lies in the future or before the birth date."
+            )
+        return died
+
+
+class OwnerForm(forms.Form):
+    first_name = forms.CharField(max_length=100, required=False)
+    last_name = forms.CharField(max_length=100, required=False)
+    phone = forms.CharField(max_length=50, required=False)
+    email = forms.EmailField(required=False, label="E-mail")
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not (data.get("first_name") or data.get("last_name")):
+            self.add_error("last_name", "Give a name: the owner is found by it.")
+        return data
+
+
+class LitterForm(forms.Form):
+    """Animals that have no names yet, told apart by what they wear."""
+
+    MOST = 20
+
+    stem = forms.CharField(max_length=60, label="Called")
+    marks = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 6}), max_length=1000, label="Collars or marks"
+    )
+    species = forms.ChoiceField(choices=Species.choices)
+    breed = forms.CharField(max_length=100, required=False)
+    birth_date = forms.DateField(
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        error_messages={"invalid": "Give the birth date as a date."},
+    )
+
+    def clean_marks(self) -> list[str]:
+        lines = self.cleaned_data["marks"].replace(",", "\n").splitlines()
+        marks = [" ".join(line.split()) for line in lines if line.strip()]
+        if len(marks) > self.MOST:
+            raise forms.ValidationError(f"At most {self.MOST} at once.")
+        if any(len(mark) > 30 for mark in marks):
+            raise forms.ValidationError("A mark is a word or two, such as “red” or “left ear”.")
+        twice = {mark for mark in marks if [m.casefold() for m in marks].count(mark.casefold()) > 1}
+        if twice:
+            words = f"“{sorted(twice)[0]}” stands there twice: nobody could tell the two apart."
+            raise forms.ValidationError(words)
+        return marks
+
+    def clean_birth_date(self) -> Any:
+        born = self.cleaned_data["birth_date"]
+        if born and born > timezone.localdate():
+            raise forms.ValidationError("The birth date lies in the future.")
+        return born
 
 
 def _initial(patient: Patient) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from labs.models import Owner, Patient, Visit, Weight
 from labs.services.patients import MAX_KG
 
 INSTEAD_OF_PATIENT = (
-    "Mark the patient as deceased, or cancel the request. Of a patient entered twice, correct the "
-    "name of the one that is not to be used."
+    "Mark the patient as deceased, or cancel the request. A patient entered twice is merged with "
+    "the other record on its page of the staff site."
 )
 
 
@@ -70,6 +70,11 @@ class PatientAdmin(ClinicScopedAdmin):
     inlines = (WeightInline,)
     instead = INSTEAD_OF_PATIENT
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A record that was merged away stays as it was: it is what a person gets back."""
+        merged = obj is not None and obj.merged_into_id is not None
+        return not merged and super().has_change_permission(request, obj)
+
     def patient_of(self, obj: Any) -> Any:
         return obj
 
@@ -86,3 +91,9 @@ class VisitAdmin(ClinicScopedAdmin):
     search_fields = ("patient__name", "patient__patient_id", "doctor")
     autocomplete_fields = ("patient",)
     date_hierarchy = "at"
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field: Any = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if db_field.name == "patient":
+            field.queryset = field.queryset.filter(merged_into=None)
+        return field

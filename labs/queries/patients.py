@@ -24,6 +24,7 @@ from labs import charts
 from labs.models import (
     LabRequest,
     MatchDecision,
+    Owner,
     Patient,
     RequestedTest,
     UnmatchedResult,
@@ -84,6 +85,17 @@ def search(rows: QuerySet[Any], text: str, number: int, size: int = 50) -> Page[
         .order_by("name", "pk")
     )
     return page_of(found, number, size)
+
+
+def animals_of(owner: Owner) -> list[Patient]:
+    """The living first. One statement; with `last_lab`, and without what was merged away."""
+    latest = LabRequest.objects.filter(patient=OuterRef("pk")).order_by()
+    last = latest.values("patient").annotate(at=Max("requested_at")).values("at")
+    rows = Patient.objects.filter(owner=owner, merged_into=None, is_test=False)
+    found = rows.select_related("owner", "clinic").annotate(
+        merged_words=merged_words(), last_lab=Subquery(last)
+    )
+    return list(found.order_by("deceased", "name", "pk"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -148,6 +148,26 @@ def create_owner(
     return owner
 
 
+def update_owner(*, acting_user: User | None, owner: Owner, **fields: Any) -> None:
+    """Change columns of an owner; the surname on the animals follows. Raises InvalidInput,
+    NotAllowed."""
+    roles.require(acting_user, owner.clinic, "edit_patient")
+    changed = sorted(name for name, value in fields.items() if getattr(owner, name) != value)
+    for name in changed:
+        setattr(owner, name, fields[name])
+    with transaction.atomic():
+        _save(owner)
+        if changed:
+            record(
+                "owner.changed",
+                clinic=owner.clinic,
+                acting_user=acting_user,
+                source="command",
+                owner=owner.owner_id,
+                fields=changed,
+            )
+
+
 def record_weight(
     *,
     acting_user: User | None,

@@ -45,6 +45,10 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             one, other = rows["patient"], rows["second"]
             seen = merging.seen_key(*(Patient.objects.get(pk=each.pk) for each in (one, other)))
             return {"with": other.uuid, "seen": seen, "typed_name": one.name}
+        case "edit_owner":
+            return {"last_name": "Moser"}
+        case "litter":
+            return {"stem": "Pup", "species": "dog", "marks": "red, blue"}
         case "merge":
             return {"reason": "Two sisters"}
         case "match_new" | "labs_unmatchedresult_match_new":

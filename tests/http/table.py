@@ -170,6 +170,12 @@ labs:edit_patient                GET  patient    staff     200
 labs:edit_patient                POST patient    staff     302!
 labs:merge_patient               GET  patient    mergers   200
 labs:merge_patient               POST patient    mergers   302!
+labs:deceased                    POST patient    staff     302!
+labs:owner                       GET  owner      staff     200
+labs:edit_owner                  GET  owner      staff     200
+labs:edit_owner                  POST owner      staff     302!
+labs:litter                      GET  owner      staff     200
+labs:litter                      POST owner      staff     302!
 labs:merge                       GET  merge      mergers   200
 labs:merge                       POST merge      mergers   302!
 labs:new_request                 GET  -          lab*      200

@@ -45,7 +45,7 @@ def fill(clinic: Clinic, vet: User, rows: int) -> None:
     runs = [factories.make_row(code) for code in codes]
     biscuit = factories.make_patient(clinic, patient_id="P-BISCUIT")
     for index in range(rows):
-        factories.make_patient(clinic, breed=f"Breed {index}")
+        factories.make_patient(clinic, breed=f"Breed {index}", owner=biscuit.owner)
         twice = factories.make_patient(clinic, name=f"Bis {index}")
         factories.make_request(twice)
         merging.merge(acting_user=None, survivor=biscuit, merged=twice)
@@ -108,6 +108,9 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "merge": reverse("labs:merge_patient", args=[biscuit.uuid]),
         "merge, side by side": reverse("labs:merge_patient", args=[biscuit.uuid])
         + f"?with={Patient.objects.get(clinic=clinic, name='Rex 0').uuid}",
+        "owner": reverse("labs:owner", args=[biscuit.owner.uuid]),
+        "edit owner": reverse("labs:edit_owner", args=[biscuit.owner.uuid]),
+        "litter": reverse("labs:litter", args=[biscuit.owner.uuid]),
         "merged": reverse("labs:merge", args=[merge.uuid]),
         "worklist": reverse("labs:worklist"),
         "worklist, one section": reverse("labs:worklist") + "?show=review",
