@@ -112,9 +112,9 @@ def merge_page(merge: Merge) -> MergePage:
     return MergePage(
         merge=merge,
         moved=[
-            (what, len(moved.get(key, ())))
+            (what if len(moved[key]) > 1 else what[:-1], len(moved[key]))
             for what, key in (
-                ("requests with their results", "requests"),
+                ("requests", "requests"),
                 ("visits", "visits"),
                 ("weighings", "weights"),
                 ("emergency codes", "codes"),

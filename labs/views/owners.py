@@ -86,7 +86,7 @@ def deceased(request: StaffRequest, uuid: UUID) -> HttpResponse:
     patient: Patient = load(request, rows, uuid=uuid)
     form = DeceasedForm(request.POST, patient=patient)
     if not form.is_valid():
-        messages.error(request, form.errors["deceased_on"][0])
+        messages.error(request, str(form.errors["deceased_on"][0]))
         return redirect("labs:patient", uuid=uuid)
     died = "alive" not in request.POST
     day = form.cleaned_data["deceased_on"] if died else None
