@@ -110,7 +110,6 @@ EVENT_WORDS = {
     "patient.changed": "changed the patient's record",
     "patient.updated": "changed the patient's record",
     "patient.imported": "imported the patient",
-    "owner.created": "added an owner",
     "owner.changed": "changed an owner's record",
     "patient.merged": "merged two records of one animal",
     "patient.unmerged": "separated two merged records again",
