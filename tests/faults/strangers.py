@@ -22,7 +22,9 @@ def main() -> dict[str, Any]:
     from django.contrib.auth.models import User
     from django.urls import reverse
 
-    from labs.models import Role
+    from labs.models import Role, SecondFactor
+    from labs.services import second_factor
+    from labs.views.access import PROVEN
     from pims.idle import BEGAN, USED
     from tests import factories
     from tests.http.cells import lines
@@ -34,12 +36,17 @@ def main() -> dict[str, Any]:
             {
                 SESSION_KEY: str(user.pk),
                 HASH_SESSION_KEY: user.get_session_auth_hash(),
-                BACKEND_SESSION_KEY: "django.contrib.auth.backends.ModelBackend",
+                BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[0],
                 # Nobody is idle in it: a session that is written would differ from one that is not.
                 BEGAN: int(time.time()),
                 USED: int(time.time()) + 3600,
             }
         )
+        if second_factor.required(user):
+            factor, _ = SecondFactor.objects.get_or_create(
+                user=user, defaults={"key": "A" * 32, "confirmed": True}
+            )
+            store[PROVEN] = factor.pk
         store.create()
         return str(store.session_key)
 
