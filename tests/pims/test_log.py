@@ -70,3 +70,10 @@ def test_request_id_is_taken_over_where_it_is_harmless(client: Client) -> None:
 
     assert given.headers["X-Request-ID"] == "abcdef-123456"
     assert len(forged.headers["X-Request-ID"]) == 16
+
+
+def test_a_row_that_the_database_refused_is_not_repeated() -> None:
+    """PostgreSQL's DETAIL is all of the row: an owner's name and phone."""
+    said = line("violates check\nDETAIL:  Failing row contains (1, Ana,\nExample).\n\nThe above")
+    assert "Ana" not in said and "Example" not in said
+    assert "violates check" in said and "The above" in said
