@@ -36,6 +36,12 @@ def main(kind: str) -> None:
                 "or clone it elsewhere."
             )
         if had.get("place") != wanted["place"] or not python_works():
+            if VENV.is_symlink():
+                # Making it anew would empty the environment that another checkout works with.
+                sys.exit(
+                    f"{VENV} is a link to {VENV.resolve()}, which was made for another place. "
+                    "Bring it up to date there, or remove the link."
+                )
             make_venv()
         install(kind)
         # The development lock contains the other one whole; the other way round there are tools

@@ -152,6 +152,21 @@ def test_an_interrupted_or_moved_environment_is_made_anew(
     assert done == ["venv", "venv", "run"]
 
 
+def test_another_checkouts_environment_is_left_alone(
+    install: ModuleType, done: list[str], tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "installed.json").write_text('{"place": "/elsewhere/.venv"}')
+    install.VENV.symlink_to(theirs)
+
+    with pytest.raises(SystemExit, match="is a link to"):
+        install.main("run")
+
+    assert done == []
+    assert (theirs / "installed.json").exists()
+
+
 def test_the_stamp_is_written_last(
     install: ModuleType, done: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
