@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.db import transaction
 
-from labs.models import Analyte, Panel, PanelAnalyte, ReferenceInterval
+from labs.models import Analyte, CriticalLimit, Panel, PanelAnalyte, ReferenceInterval
 
 DATA = Path(__file__).parent / "data"
 SPECIES_COLUMNS = ("dog", "cat", "horse")
@@ -19,7 +19,8 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def load(*, using: str = "default") -> None:
-    """Upsert analytes, panels and demo intervals; about ten statements, safe to repeat."""
+    """Upsert analytes, panels, demo intervals and demo limits. A dozen statements, safe to
+    repeat."""
     analyte_rows = rows("analyte-catalogue.csv")
     panel_rows = rows("panels.csv")
     with transaction.atomic(using=using):
@@ -51,6 +52,20 @@ def load(*, using: str = "default") -> None:
             update_conflicts=True,
             unique_fields=["analyte", "species"],
             update_fields=["text"],
+        )
+        # Those of no clinic. Nothing points to one: what they were stands with each value.
+        CriticalLimit.objects.using(using).filter(clinic=None).delete()
+        CriticalLimit.objects.using(using).bulk_create(
+            [
+                CriticalLimit(
+                    analyte=analytes[row["code"]],
+                    species=row["species"],
+                    unit=row["unit"],
+                    low=row["low"],
+                    high=row["high"],
+                )
+                for row in rows("critical-limits.csv")
+            ]
         )
         Panel.objects.using(using).bulk_create(
             [

@@ -126,6 +126,19 @@ class EmergencyCodeQuerySet(ClinicQuerySet):
         return self.filter(closed_at=None, expires_at__gt=timezone.now())
 
 
+class AlarmQuerySet(ClinicQuerySet):
+    def open(self) -> Self:
+        """Nobody has acknowledged it. Of a result that was dismissed there is none."""
+        return self.filter(
+            Q(run__request__isnull=False) | Q(run__unmatched__state__in=["open", "held"]), ended=""
+        )
+
+    def shown_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """Those of which that person has been told: as the one responsible, or with all others."""
+        told = self.model.objects.filter(ended="", notices__user=user.pk).values("pk")
+        return self.filter(Q(all_at__isnull=False) | Q(pk__in=told))
+
+
 class AppendOnlyQuerySet(ClinicQuerySet):
     """Rows that are only ever added. Their tables' other writers do not exist."""
 

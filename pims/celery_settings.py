@@ -64,6 +64,7 @@ settings: dict[str, Any] = {
         "wake what is due": {"task": "pims.tasks.wake_due", "schedule": 5.0},
         "sweep": {"task": "pims.tasks.sweep", "schedule": 30.0},
         "match automatically": {"task": "pims.tasks.match_automatically", "schedule": 15.0},
+        "escalate": {"task": "pims.tasks.escalate", "schedule": 10.0},
         "check the journal": {"task": "pims.tasks.check_journal", "schedule": 300.0},
         # Each token call adds a row. Hourly, so that there are never many: in one installation
         # 4.4 million expired ones had come together, and deleting them at once timed out.

@@ -7,6 +7,7 @@ from labs.services import (
     automatic,
     blanking,
     digest,
+    escalation,
     journal,
     retention,
     sweeping,
@@ -65,6 +66,12 @@ def forget_old_bodies() -> None:
 def learn_turnarounds() -> None:
     """How long each clinic's results usually take, for what is called overdue."""
     turnaround.learn_all()
+
+
+@shared_task
+def escalate() -> None:
+    """Critical values that nobody has acknowledged: whoever is to know of them now."""
+    escalation.sweep()
 
 
 @shared_task

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from labs.models.account import BackupCode, Pin, SecondFactor
+from labs.models.alarm import Alarm, AlarmNotice, CriticalLimit
+from labs.models.care import FollowUp, HandOver, OwnerTold
 from labs.models.catalogue import Analyte, Panel, PanelAnalyte, ReferenceInterval
 from labs.models.check import JournalCheck
 from labs.models.clinic import Analyzer, Automatic, Clinic, ClinicLogo, Membership, Role
@@ -44,6 +46,8 @@ from labs.models.vocabulary import NameCount, Vocabulary
 from labs.models.wall import WallScreen
 
 __all__ = [
+    "Alarm",
+    "AlarmNotice",
     "Analyte",
     "Analyzer",
     "Attachment",
@@ -54,8 +58,11 @@ __all__ = [
     "ClinicCode",
     "ClinicLogo",
     "CodeKind",
+    "CriticalLimit",
     "EmergencyCode",
     "Flag",
+    "FollowUp",
+    "HandOver",
     "JournalCheck",
     "LabEvent",
     "LabRequest",
@@ -72,6 +79,7 @@ __all__ = [
     "OwnInterval",
     "OwnPanel",
     "Owner",
+    "OwnerTold",
     "Panel",
     "PanelAnalyte",
     "Patient",

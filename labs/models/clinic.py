@@ -61,6 +61,23 @@ class Clinic(models.Model):
         default=4, help_text="Open hours without a result, while orders are out, that are too many"
     )
 
+    # Whom a critical value is said to first where nobody else is responsible, and after how long
+    # without an answer to everybody.
+    duty_vet = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name="vet on duty",
+    )
+    escalate_minutes = models.PositiveSmallIntegerField(
+        "minutes until all are told",
+        default=15,
+        help_text="Of a critical value that nobody has acknowledged",
+    )
+
     # The head of what owners get. The logo itself: ClinicLogo, so that no page carries it along.
     address = models.TextField(
         blank=True, max_length=400, help_text="As it stands on the report for the owner"

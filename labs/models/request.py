@@ -54,6 +54,10 @@ class LabRequest(models.Model):
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True
     )
+    # To whom the review was handed over; the newest HandOver says by whom and why.
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     requested_at = models.DateTimeField()
     retrospective = models.BooleanField(
         default=False,

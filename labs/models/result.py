@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from labs import limits
 from labs.querysets import ClinicQuerySet
 
 
@@ -173,6 +174,16 @@ class Flag(models.TextChoices):
     NONE = "", "not assessed"
 
 
+CRITICAL = (Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH)
+
+
+def is_critical(path: str = "") -> Q:
+    """On observations, or on what reaches them by `path`: the one way to ask the database. As
+    `Observation.flag` has it, a critical flag beats a lesser one, whoever set it."""
+    by = (f"{path}{column}__in" for column in ("flag_delivered", "flag_computed"))
+    return Q(*((lookup, CRITICAL) for lookup in by), _connector=Q.OR)
+
+
 class Observation(models.Model):
     """One delivered row. Numbers are kept as canonical decimal text: SQLite would turn a decimal
     column into a float and lose digits."""
@@ -206,6 +217,9 @@ class Observation(models.Model):
     range_kind = models.CharField(max_length=12, blank=True, help_text="reference or measuring")
     critical_low = models.CharField(max_length=64, blank=True)
     critical_high = models.CharField(max_length=64, blank=True)
+    critical_source = models.CharField(
+        max_length=9, blank=True, help_text="Whose critical limits: labs.limits.Source"
+    )
     flag_delivered = models.CharField(max_length=2, choices=Flag.choices, blank=True)
     flag_delivered_text = models.CharField(max_length=64, blank=True, help_text="As delivered")
     flag_computed = models.CharField(max_length=2, choices=Flag.choices, blank=True)
@@ -229,12 +243,20 @@ class Observation(models.Model):
 
     @property
     def flag(self) -> str:
-        """What the row is shown as: the delivered flag, else our own; empty where neither says."""
+        """What the row is shown as: the delivered flag, else our own; empty where neither says.
+        Beyond a critical limit it is critical also where the analyzer's flag only says high."""
+        if self.flag_computed in CRITICAL and self.flag_delivered not in CRITICAL:
+            return self.flag_computed
         return self.flag_delivered or self.flag_computed
 
     @property
+    def alarming(self) -> str:
+        """See labs.limits.alarming."""
+        return limits.alarming(self.__dict__)
+
+    @property
     def is_critical(self) -> bool:
-        return self.flag in (Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH)
+        return self.flag in CRITICAL
 
     @property
     def is_abnormal(self) -> bool:

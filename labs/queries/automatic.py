@@ -14,7 +14,6 @@ from labs.matching.rule import REQUIRED, Case, automatic, namesakes_of
 from labs.matching.score import Ranking
 from labs.models import (
     Clinic,
-    Flag,
     MatchDecision,
     Merge,
     Observation,
@@ -23,11 +22,11 @@ from labs.models import (
     UnmatchedReason,
     UnmatchedResult,
 )
+from labs.models.result import is_critical
 from labs.queries.candidates import Ranked
 from labs.queries.on_file import namesakes
 from labs.queries.refused import refused
 
-CRITICAL = (Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH)
 NEW = timedelta(hours=24)
 # Everything by whose change a decision could come out otherwise.
 MODEL = f"{rule.VERSION} {weights.VERSION} {compare.VERSION}"
@@ -82,7 +81,7 @@ def _whole(unmatched: UnmatchedResult, ranking: Ranking, cheap: Case) -> Case:
         namesakes=namesakes_of(first.animal, others),
         critical=bool(pk)
         and Observation.objects.filter(
-            Q(flag_delivered__in=CRITICAL) | Q(flag_delivered="", flag_computed__in=CRITICAL),
+            is_critical(),
             run__unmatched_id=pk,
             current=True,
         ).exists(),

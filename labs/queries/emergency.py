@@ -7,20 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 
 from labs.models import (
     Clinic,
     EmergencyCode,
-    Flag,
     Observation,
     TestRun,
     UnmatchedResult,
     UnmatchedState,
 )
+from labs.models.result import is_critical
 
-CRITICAL = [Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH]
 SHOWN_CRITICAL = 4
 # As the alphabet of radio and aviation has it; digits are read as they are.
 SPOKEN_WORDS = """Alfa Bravo Charlie Delta Echo Foxtrot Golf Hotel Juliett Kilo Mike November Papa
@@ -110,7 +108,7 @@ def emergencies(codes: Iterable[EmergencyCode]) -> list[Emergency]:
         runs[run.unmatched_id or 0].append(run)
     critical: dict[int, list[str]] = defaultdict(list)
     for row in Observation.objects.filter(
-        Q(flag_delivered__in=CRITICAL) | Q(flag_delivered="", flag_computed__in=CRITICAL),
+        is_critical(),
         run__unmatched__emergency__in=codes,
         current=True,
     ).select_related("run"):

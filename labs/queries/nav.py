@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Subquery
+from django.contrib.auth.models import User
+from django.db.models import Count, Exists, Min, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from labs.models import (
+    Alarm,
     Clinic,
     EmergencyCode,
-    Flag,
     JournalCheck,
     LabRequest,
     Message,
@@ -22,11 +23,11 @@ from labs.models import (
     UnmatchedResult,
     UnmatchedState,
 )
+from labs.models.result import is_critical
 from labs.queries.journal import late
 from labs.queries.words import duration
 
 AMBER, RED = timedelta(hours=2), timedelta(hours=24)
-CRITICAL = [Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH]
 WAITING = [UnmatchedState.OPEN, UnmatchedState.HELD]
 TO_REVIEW = [ReviewState.WAITING, ReviewState.CHANGED]
 
@@ -43,6 +44,8 @@ class Nav:
     unbalanced: int
     emergencies: int
     critical_unmatched: int
+    alarms: int
+    oldest_alarm: datetime | None
 
     @property
     def journal(self) -> int:
@@ -57,6 +60,10 @@ class Nav:
     def age(self) -> str:
         """Of the oldest unmatched result."""
         return duration(timezone.now() - self.oldest_unmatched) if self.oldest_unmatched else ""
+
+    @property
+    def alarm_age(self) -> str:
+        return duration(timezone.now() - self.oldest_alarm) if self.oldest_alarm else ""
 
     @property
     def tone(self) -> str:
@@ -74,6 +81,8 @@ class Nav:
             self.critical_unmatched,
             self.journal,
             self.age,
+            self.alarms,
+            self.alarm_age,
         )
         return "-".join(str(part) for part in shown).replace(" ", "")
 
@@ -84,8 +93,10 @@ def age_tone(created: datetime, now: datetime) -> str:
     return "red" if age >= RED else "amber" if age >= AMBER else ""
 
 
-def nav(clinic: Clinic) -> Nav:
-    """Counts of what waits at that clinic."""
+def nav(clinic: Clinic, user: User | None = None) -> Nav:
+    """Counts of what waits at that clinic, and of the alarms of which that person was told."""
+    alarms = Alarm.objects.open().filter(clinic=OuterRef("pk"))
+    alarms = alarms.shown_to(user) if user and user.is_authenticated else alarms.none()
     requests = LabRequest.objects.filter(clinic=OuterRef("pk"))
     runs = TestRun.objects.filter(
         clinic=OuterRef("pk"), request__isnull=False, review_state__in=TO_REVIEW
@@ -96,8 +107,7 @@ def nav(clinic: Clinic) -> Nav:
     )
     # A critical value that is on no animal's record: whoever looks at any page must see it.
     critical = TestRun.objects.filter(
-        Q(observations__flag_delivered__in=CRITICAL)
-        | Q(observations__flag_delivered="", observations__flag_computed__in=CRITICAL),
+        is_critical("observations__"),
         observations__current=True,
         unmatched__state__in=WAITING,
         unmatched__clinic=OuterRef("pk"),
@@ -116,6 +126,8 @@ def nav(clinic: Clinic) -> Nav:
             late=_count(late(Message.objects.filter(clinic=OuterRef("pk")))),
             unbalanced=_count(JournalCheck.objects.filter(clinic=OuterRef("pk"), holds=False)),
             emergencies=_count(EmergencyCode.objects.filter(clinic=OuterRef("pk")).open()),
+            alarms=_count(alarms),
+            oldest_alarm=_count(alarms, Min("raised_at")),
             critical_unmatched=_count(critical, Count("unmatched", distinct=True)),
         )
         .get()
@@ -129,10 +141,12 @@ def nav(clinic: Clinic) -> Nav:
         "unbalanced",
         "emergencies",
         "critical_unmatched",
+        "alarms",
     )
     counts = {name: row[name] or 0 for name in names}
     return Nav(
         oldest_unmatched=row["oldest_unmatched"],
+        oldest_alarm=row["oldest_alarm"],
         running=(row["open"] or 0) - counts["attention"],
         **counts,
     )
@@ -167,8 +181,7 @@ def waiting(user: Any) -> Waiting:
     """At all clinics where that person works: for the admin, which shows them together. One
     statement."""
     critical = TestRun.objects.filter(
-        Q(observations__flag_delivered__in=CRITICAL)
-        | Q(observations__flag_delivered="", observations__flag_computed__in=CRITICAL),
+        is_critical("observations__"),
         observations__current=True,
         unmatched=OuterRef("pk"),
     )

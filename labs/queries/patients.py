@@ -22,6 +22,7 @@ from django.utils.safestring import SafeString
 
 from labs import charts
 from labs.models import (
+    FollowUp,
     LabRequest,
     MatchDecision,
     Owner,
@@ -31,6 +32,7 @@ from labs.models import (
     Weight,
 )
 from labs.queries import events as audit
+from labs.queries.care import follow_ups_of
 from labs.queries.history import Earlier, history
 from labs.queries.paging import Page, page_of
 from labs.queries.progress import state_chip, turnarounds
@@ -134,10 +136,11 @@ class PatientPage:
     requests: Page[RequestLine]
     trends: list[Trend]
     events: list[audit.Event]
+    follow_ups: list[FollowUp]
 
 
 def patient_page(patient: Patient, number: int, *, only_reviewed: bool = False) -> PatientPage:
-    """Seven statements. `patient` with owner. `only_reviewed`: of results only what a veterinarian
+    """Eight statements. `patient` with owner. `only_reviewed`: of results only what a veterinarian
     has signed, and nothing of a request of which something is still to be signed."""
     now = timezone.now()
     rows = (
@@ -177,6 +180,7 @@ def patient_page(patient: Patient, number: int, *, only_reviewed: bool = False) 
         ),
         trends=_trends(patient, only_reviewed),
         events=[] if only_reviewed else audit.of_patient(patient),
+        follow_ups=[] if only_reviewed else follow_ups_of(patient),
     )
 
 

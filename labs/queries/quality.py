@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from labs.matching.quality import HINTS, is_quality_control
 from labs.models import Clinic, Observation, TestRun, UnmatchedResult
-from labs.queries.nav import CRITICAL
+from labs.models.result import is_critical
 
 SHOWN = 200
 TYPED = ("patient_name", "patient_id")
@@ -44,7 +44,7 @@ def describe(rows: QuerySet[Any]) -> list[Control]:
         runs[run.unmatched_id or 0].append(run)
     critical: dict[int, list[str]] = defaultdict(list)
     for row in Observation.objects.filter(
-        Q(flag_delivered__in=CRITICAL) | Q(flag_delivered="", flag_computed__in=CRITICAL),
+        is_critical(),
         run__unmatched__in=orphans,
         current=True,
     ).select_related("run"):

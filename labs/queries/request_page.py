@@ -23,6 +23,9 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.queries import events as audit
+from labs.queries.alarms import Shown
+from labs.queries.alarms import of_request as alarms_of
+from labs.queries.care import Care, care_of
 from labs.queries.nav import TO_REVIEW
 from labs.queries.owner_report import Given, given
 from labs.queries.patients import with_weight
@@ -84,6 +87,8 @@ class RequestPage:
     can_cancel: bool
     may_be_there: bool
     version: str
+    alarms: list[Shown]
+    care: Care
     seen_by: list[Witness]  # where a person put results on it: who may have acted on them
 
     @property
@@ -96,6 +101,14 @@ class RequestPage:
             for test, chip in self.tests
             if test.pk not in answered
         ]
+
+    @property
+    def open_alarms(self) -> list[Shown]:
+        return [shown for shown in self.alarms if not shown.alarm.ended]
+
+    @property
+    def acknowledged(self) -> list[Shown]:
+        return [shown for shown in self.alarms if shown.alarm.ended]
 
     @property
     def delivered(self) -> bool:
@@ -117,11 +130,13 @@ def all_reviewed(request: LabRequest) -> bool:
     return not runs.values("pk").union(held.values("pk")).exists()
 
 
-def request_page(request: LabRequest, *, only_reviewed: bool = False) -> RequestPage:
+def request_page(
+    request: LabRequest, *, only_reviewed: bool = False, abnormal_first: bool = False
+) -> RequestPage:
     """`request` loaded by `heads`. `only_reviewed`: for the front desk, of a request that is
     `all_reviewed`: no value but reviewed ones, and nothing of what staff do about it."""
     now = timezone.now()
-    results = results_of(request, only_reviewed=only_reviewed)
+    results = results_of(request, only_reviewed=only_reviewed, abnormal_first=abnormal_first)
     events = audit.of_request(request)
     known = turnarounds(request.clinic_id)
     messages = _messages(request)
@@ -160,6 +175,8 @@ def request_page(request: LabRequest, *, only_reviewed: bool = False) -> Request
         can_cancel=request.state != RequestState.CANCELLED and not results.runs,
         may_be_there=_may_be_there(submission, tests),
         version=head(request),
+        care=Care() if only_reviewed else care_of(request, results.runs),
+        alarms=[] if only_reviewed else alarms_of(request),
         seen_by=witnesses(request, min(matched)) if matched else [],
     )
     return replace(page, events=[], messages=[], troubles=[]) if only_reviewed else page

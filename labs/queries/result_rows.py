@@ -4,14 +4,24 @@ known of it. Pure functions over loaded rows."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from django.utils.safestring import SafeString
 
 from labs import charts
+from labs.limits import Source
 from labs.models import Attachment, Flag, LabResult, Observation
+from labs.models.result import CRITICAL
 from labs.queries.history import Earlier, code_of
 from labs.queries.own_ranges import OwnRange
 from labs.queries.words import FLAG_SHAPES, FLAG_WORDS, not_reported
+
+RANGE = "computed here from the range"
+LIMITS = {
+    Source.DELIVERED: "computed here from the critical limits that came with the value",
+    Source.CLINIC: "computed here from this clinic's critical limits",
+    Source.DEMO: "computed here from demo critical limits: set your own",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +31,7 @@ class FlagMark:
     word: str
     shape: str
     by: str
+    computed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +44,7 @@ class Row:
     range_words: str
     measuring: bool
     previous: Earlier | None
+    change: str
     spark: SafeString
     before: str | None
     stale: LabResult | None
@@ -63,6 +75,17 @@ class Row:
         return charts.TONES.get(self.observation.flag, "") if self.flag and not self.void else ""
 
 
+def urgency(row: Row) -> int:
+    """To sort by where what is abnormal comes first; rows of one kind keep the panel's order."""
+    if row.tone == "crit":
+        return 0
+    if row.tone or row.warnings:
+        return 1
+    if row.observation.not_reported_reason:
+        return 2
+    return 3 if row.flag is None else 4
+
+
 def row_of(
     row: Observation,
     current: LabResult,
@@ -81,9 +104,11 @@ def row_of(
     if row.value_kind == "attachment" and not files and not loose_files:
         warnings.append("No image came with it.")
     if not void and _disagree(row):
+        ours = FLAG_WORDS.get(Flag(row.flag_computed), "unknown")
+        by = "critical limits" if row.flag_computed in CRITICAL else "its own range"
         warnings.append(
             f"The analyzer calls this {FLAG_WORDS.get(Flag(row.flag_delivered), 'unknown')}; "
-            f"by its own range it is {FLAG_WORDS.get(Flag(row.flag_computed), 'unknown')}."
+            f"by {by} it is {ours}."
         )
     sentence = ""
     if row.not_reported_reason:
@@ -110,6 +135,7 @@ def row_of(
         range_words=row.range_text,
         measuring=measuring,
         previous=earlier[0] if earlier else None,
+        change=_change(row, earlier[0]) if earlier else "",
         spark=charts.sparkline(
             numbers,
             row.low if reference else "",
@@ -128,6 +154,14 @@ def row_of(
     )
 
 
+def _change(row: Observation, before: Earlier) -> str:
+    """`+0.4` since the value before; empty where either is no plain number."""
+    if not (row.number and before.number) or row.qualifier or before.qualifier:
+        return ""
+    change = Decimal(row.number) - Decimal(before.number)
+    return f"{change:+f}" if change and abs(change.adjusted()) <= 30 else "" if change else "±0"
+
+
 def _disagree(row: Observation) -> bool:
     """Whether the analyzer's flag says something else than its own range; that one of the two calls
     it critical is no contradiction."""
@@ -139,11 +173,14 @@ def _flag_mark(row: Observation) -> FlagMark | None:
     if row.not_reported_reason or not row.flag:
         return None
     flag = Flag(row.flag)
-    by = "by the analyzer" if row.flag_delivered else "computed here from the range"
+    computed = row.flag != row.flag_delivered
+    by = "by the analyzer"
+    if computed:
+        by = LIMITS.get(row.critical_source, RANGE) if row.is_critical else RANGE
     word = FLAG_WORDS[flag]
     if flag == Flag.UNKNOWN:
         word = f"unknown flag “{row.flag_delivered_text}”"
-    return FlagMark(word=word, shape=FLAG_SHAPES.get(flag, ""), by=by)
+    return FlagMark(word=word, shape=FLAG_SHAPES.get(flag, ""), by=by, computed=computed)
 
 
 def _not_assessed(row: Observation, measuring: bool) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Subquery
+from django.utils import timezone
 
 from labs import interference
 from labs.models import (
@@ -16,6 +17,7 @@ from labs.models import (
     LabResult,
     MatchDecision,
     Observation,
+    Patient,
     ResultStatus,
     Review,
     ReviewState,
@@ -25,11 +27,12 @@ from labs.models import (
 from labs.models.result import VOID_STATUSES
 from labs.queries.history import Earlier, code_of, history, key_of
 from labs.queries.own_ranges import OwnRanges, own_ranges
-from labs.queries.result_rows import Row, row_of
+from labs.queries.result_rows import Row, row_of, urgency
 from labs.queries.second_look import to_check
 from labs.queries.words import Chip
 from labs.services.versions import newest_readings
 
+ADULT = timedelta(days=365)
 STATUS_CHIPS = {
     ResultStatus.PRELIMINARY: Chip(word="preliminary", shape="run"),
     ResultStatus.FINAL: Chip(word="final", shape="done"),
@@ -59,6 +62,7 @@ class RunView:
     files: list[Attachment]
     reviews: list[Review]
     void: str
+    juvenile: str
     title: str
     repeat: Repeat | None = None
 
@@ -123,6 +127,7 @@ class RunView:
 class Results:
     runs: list[RunView] = field(default_factory=list)
     files: list[Attachment] = field(default_factory=list)
+    abnormal_first: bool = False
 
     @property
     def to_review(self) -> int:
@@ -147,7 +152,9 @@ class Results:
         )
 
 
-def results_of(request: LabRequest, *, only_reviewed: bool = False) -> Results:
+def results_of(
+    request: LabRequest, *, only_reviewed: bool = False, abnormal_first: bool = False
+) -> Results:
     """Everything that came for a request, in the order of its tests. `request` with its patient.
     `only_reviewed`: earlier values too are only those that a veterinarian has signed."""
     versions: dict[int, list[LabResult]] = defaultdict(list)
@@ -220,8 +227,12 @@ def results_of(request: LabRequest, *, only_reviewed: bool = False) -> Results:
         for version, found in current
     ]
     views.sort(key=_order)
+    if abnormal_first:
+        views = [replace(view, rows=sorted(view.rows, key=urgency)) for view in views]
     return Results(
-        runs=_with_repeats(views), files=[file for file in files if file.result_id is None]
+        abnormal_first=abnormal_first,
+        runs=_with_repeats(views),
+        files=[file for file in files if file.result_id is None],
     )
 
 
@@ -306,7 +317,22 @@ def _run_view(
         files=[f for f in own if not f.analyte_code or f.analyte_code not in codes],
         reviews=reviews,
         void=_void_words(shown, patient.species, patient.name),
+        juvenile=_juvenile_words(patient, current, shown),
         title=run.test_name or run.test_code or "Test without a name",
+    )
+
+
+def _juvenile_words(patient: Patient, current: LabResult, rows: list[Observation]) -> str:
+    """No range says of which age it is, and analyzers send those of adults."""
+    born, at = patient.birth_date, timezone.localtime(current.run_at or current.received_at).date()
+    if born is None or not born <= at < born + ADULT:
+        return ""
+    if not any(row.range_kind == "reference" and row.range_text for row in rows):
+        return ""
+    return (
+        f"{patient.name} was {patient.age_words(at)} old when this was measured. The ranges came "
+        "without an age, so they are those of adults: what is low or high there can be normal in "
+        "the young, and the other way round."
     )
 
 

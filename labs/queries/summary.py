@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from labs.models import Flag, LabRequest, Observation, ResultStatus, Review, ReviewState
+from labs.models.result import CRITICAL
 from labs.queries.nav import TO_REVIEW
-
-CRITICAL = {Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH}
 
 
 @dataclass(kw_only=True)

@@ -14,7 +14,6 @@ from django.utils import timezone
 from labs.matching.compare import serious_words
 from labs.models import (
     Clinic,
-    Flag,
     MatchDecision,
     Observation,
     TestRun,
@@ -22,6 +21,7 @@ from labs.models import (
     UnmatchedResult,
     UnmatchedState,
 )
+from labs.models.result import is_critical
 from labs.queries.automatic import to_look_at
 from labs.queries.nav import AMBER, RED, WAITING, age_tone
 from labs.queries.paging import Page, page_of
@@ -37,7 +37,6 @@ STATES = {
 }
 AGES = {"": "any age", "2h": "over 2 hours", "24h": "over 24 hours"}
 OLDER_THAN = {"2h": AMBER, "24h": RED}
-CRITICAL = [Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH]
 REASONS = {
     UnmatchedReason.NO_REQUEST: "Run without a request",
     UnmatchedReason.UNKNOWN_KEY: "Sent to an address that belongs to no request",
@@ -170,7 +169,7 @@ def queue(
         runs[run.unmatched_id or 0].append(run)
     critical: dict[int, list[str]] = defaultdict(list)
     for row in Observation.objects.filter(
-        Q(flag_delivered__in=CRITICAL) | Q(flag_delivered="", flag_computed__in=CRITICAL),
+        is_critical(),
         run__unmatched__in=page.rows,
         current=True,
     ).select_related("run"):

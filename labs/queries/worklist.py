@@ -24,7 +24,6 @@ from django.utils import timezone
 
 from labs.models import (
     Clinic,
-    Flag,
     LabRequest,
     LabResult,
     Message,
@@ -36,6 +35,7 @@ from labs.models import (
     TestRun,
     UnmatchedResult,
 )
+from labs.models.result import is_critical
 from labs.queries.nav import TO_REVIEW, Nav
 from labs.queries.paging import PAGE, Page, page_of
 from labs.queries.progress import (
@@ -61,7 +61,6 @@ SECTIONS = {
     "recent": "Reviewed in the last 24 hours",
 }
 EVERYTHING = Filters()
-CRITICAL = [Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +168,7 @@ def _of(clinic: Clinic, chosen: Filters) -> QuerySet[Any]:
     unread = Message.objects.filter(request=OuterRef("pk"), state=MessageState.QUARANTINED)
     rows: QuerySet[Any] = (
         LabRequest.objects.filter(chosen.q(), clinic=clinic)
-        .select_related("patient__owner", "submission")
+        .select_related("patient__owner", "submission", "assigned_to")
         .annotate(is_held=Exists(held), is_unread=Exists(unread))
     )
     return rows
@@ -179,7 +178,7 @@ def _review(clinic: Clinic, chosen: Filters, number: int, size: int) -> Page[Lab
     """Critical first, then changed after review, then what waits longest."""
     runs = TestRun.objects.filter(request=OuterRef("pk"), review_state__in=TO_REVIEW)
     critical = Observation.objects.filter(
-        Q(flag_delivered__in=CRITICAL) | Q(flag_delivered="", flag_computed__in=CRITICAL),
+        is_critical(),
         # Flags that were set for another species are used for nothing.
         Q(result__species=None) | Q(result__species=OuterRef("patient__species")),
         current=True,

@@ -19,8 +19,8 @@ MOST = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """Empty: everything. `on`: ordered that day by the clinic's clock. `mine`: whose names a
-    request's doctor may bear, and who ordered it."""
+    """Empty: everything. `on`: ordered that day by the clinic's clock. `mine`: to whom the
+    review was given; else whose names a request's doctor may bear, or who ordered it."""
 
     species: str = ""
     doctor: str = ""
@@ -48,7 +48,9 @@ class Filters:
             )
             wanted &= Q(requested_at__gte=start, requested_at__lt=end)
         if self.mine:
-            wanted &= Q(requested_by=self.mine) | Q(doctor__in=names_of(self.mine))
+            by_name = Q(requested_by=self.mine) | Q(doctor__in=names_of(self.mine))
+            # What was given to a colleague is theirs.
+            wanted &= Q(assigned_to=self.mine) | (Q(assigned_to=None) & by_name)
         return wanted
 
 

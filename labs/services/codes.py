@@ -13,6 +13,7 @@ from labs.models import Analyte, Clinic, ClinicCode, CodeKind, Message, Panel, S
 from labs.order import Codes, folded
 from labs.report import Report
 from labs.services.events import record
+from labs.services.limits import with_limits
 from labs.services.quick import Compiled
 from labs.services.rows import Known, analytes_by_code
 
@@ -36,10 +37,11 @@ CODES = Compiled(
 )
 
 
-def analytes_for(message: Message, report: Report) -> dict[str, Known]:
-    """The catalogue by delivered code, with what the message's clinic says of codes that are not in
-    it. A second query only where the report has such a code."""
-    known = analytes_by_code()
+def analytes_for(message: Message, report: Report, species: str) -> dict[str, Known]:
+    """The catalogue by delivered code, with the clinic's critical limits for an animal of that
+    species ("" is not known), and what the message's clinic says of codes that are not in it. A
+    third query only where the report has such a code."""
+    known = with_limits(analytes_by_code(), message.clinic_id, species)
     codes = {row.code for run in report.runs for row in run.rows if row.code}
     strange = {folded(code): code for code in codes if not (code in known or code.upper() in known)}
     if not strange or message.clinic_id is None:

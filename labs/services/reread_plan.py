@@ -211,7 +211,8 @@ def _parts(message: Message, report: Report, place: Place, stored: list[LabResul
         rows[row.result_id].append(_columns(row, OF_ROW))
     # Two messages may describe one run in two ways: the first one's words are the run's.
     own = _described_by(message, place.known.values())
-    analytes = codes.analytes_for(message, report)
+    species = runs.species_of(report, place.request, place.unmatched)
+    analytes = codes.analytes_for(message, report, species)
     parts = []
     for run in report.runs:
         version, run_row = by_key.pop(run.key, None), place.known.get(run.key)

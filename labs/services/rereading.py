@@ -15,7 +15,7 @@ from django.db import transaction
 from labs import roles, vendors
 from labs.models import LabResult, Message, MessageState, Observation, RequestedTest, ResultStatus
 from labs.report import Report
-from labs.services import codes, orphans, quick, runs, states, versions
+from labs.services import alarms, codes, orphans, quick, runs, states, versions
 from labs.services.differences import Difference
 from labs.services.events import record
 from labs.services.reread_plan import (
@@ -112,7 +112,8 @@ def apply(
 
 def _store(plan: Plan, place: Place, acting_user: User | None, source: str) -> None:
     message, report = plan.message, plan.report
-    analytes = codes.analytes_for(message, report)
+    species = runs.species_of(report, place.request, place.unmatched)
+    analytes = codes.analytes_for(message, report, species)
     touched = []
     for part in plan.parts:
         if part.change.about and part.run is not None and part.read is not None:
@@ -129,6 +130,7 @@ def _store(plan: Plan, place: Place, acting_user: User | None, source: str) -> N
     quick.update(read, *OF_MESSAGE, "adapter_version")
     for run in touched:
         versions.refresh(run)
+        alarms.look_again(run)
         if run.versions.filter(current=True, status=ResultStatus.WITHDRAWN).exists():
             RequestedTest.objects.filter(reported_run=run).update(reported_run=None)
     record(

@@ -3,27 +3,36 @@ again."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from labs import roles
-from labs.errors import InvalidInput, Stale
+from labs.errors import InvalidInput, LabError, Stale
 from labs.models import (
+    Alarm,
+    Clinic,
     LabRequest,
+    LabResult,
+    Observation,
     RequestedTest,
+    RequestState,
     ResultStatus,
     Review,
     ReviewState,
     TestRun,
 )
-from labs.models.result import VOID_STATUSES
-from labs.services import states, versions
+from labs.models.result import VOID_STATUSES, is_critical
+from labs.services import alarms, states, versions
 from labs.services.events import record
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+TO_REVIEW = (ReviewState.WAITING, ReviewState.CHANGED)
 
 
 def sign(*, acting_user: User, request: LabRequest, expected_version: int, note: str = "") -> int:
@@ -50,6 +59,7 @@ def sign(*, acting_user: User, request: LabRequest, expected_version: int, note:
                 note=note,
                 seen=versions.snapshot(run, current),
             )
+            alarms.acknowledge_signed(acting_user=acting_user, run=run, result=current)
             if current.status != ResultStatus.PRELIMINARY:
                 run.review_state = ReviewState.REVIEWED
                 run.save(update_fields=["review_state"])
@@ -64,6 +74,60 @@ def sign(*, acting_user: User, request: LabRequest, expected_version: int, note:
         )
         states.refresh(request)
     return signed
+
+
+def sign_many(
+    *, acting_user: User, clinic: Clinic, chosen: Iterable[tuple[str, int]]
+) -> tuple[int, list[str]]:
+    """Sign several requests, each as at its own version (id and version), each in a transaction of
+    its own. What holds something critical, or is not final, is never signed so. Returns how many
+    were signed, and for each that was left a sentence why. Raises NotAllowed."""
+    roles.require(acting_user, clinic, "review")
+    signed, left = 0, []
+    for lab_report_id, version in dict(chosen).items():
+        rows = LabRequest.objects.filter(clinic=clinic, lab_report_id=lab_report_id)
+        request = rows.select_related("clinic", "patient").first()
+        if request is None:
+            continue
+        try:
+            with transaction.atomic():
+                # Locked before it is looked at: a correction that comes now is after the signature.
+                rows.select_for_update(of=("self",)).get()
+                if not together(rows).exists():
+                    raise InvalidInput("it has to be opened and signed alone.")
+                sign(acting_user=acting_user, request=request, expected_version=version)
+                signed += 1
+        except LabError as error:
+            left.append(f"{request.patient}, {lab_report_id}: {error.message}")
+    return signed, left
+
+
+def together(requests: QuerySet[LabRequest]) -> QuerySet[LabRequest]:
+    """Of those the ones that may be signed with others: complete, no version preliminary, none
+    changed after a review, no file, nothing measured for another species, nothing critical, and
+    nothing that raised an alarm, acknowledged or not."""
+    runs = TestRun.objects.filter(request=OuterRef("pk"), review_state__in=TO_REVIEW)
+    values = Observation.objects.filter(
+        run__request=OuterRef("pk"), run__review_state__in=TO_REVIEW, current=True
+    )
+    foreign = values.exclude(result__species=None).exclude(
+        result__species=OuterRef("patient__species")
+    )
+    return (
+        requests.filter(state=RequestState.COMPLETE)
+        .exclude(Exists(values.filter(is_critical())))
+        .exclude(Exists(Alarm.objects.filter(run__request=OuterRef("pk"), stands=True)))
+        .exclude(Exists(runs.filter(review_state=ReviewState.CHANGED)))
+        .exclude(
+            Exists(
+                LabResult.objects.filter(
+                    run__request=OuterRef("pk"), current=True, status=ResultStatus.PRELIMINARY
+                )
+            )
+        )
+        .exclude(Exists(values.filter(value_kind="attachment")))
+        .exclude(Exists(foreign))
+    )
 
 
 def choose_run(

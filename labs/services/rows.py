@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db import models
 
-from labs import values
+from labs import limits, values
 from labs.models import Analyte, LabResult, Observation, TestRun
 from labs.report import Row, Run
 from labs.services.quick import Compiled
@@ -80,6 +80,15 @@ def observation(row: Row, analyte: Known | None) -> dict[str, Any]:
         "" if (number := values.read_number(text)) is None else values.canonical(number)
         for text in (row.critical_low, row.critical_high)
     )
+    held = limits.held_against(
+        analyte.limits if analyte else (),
+        analyte.species if analyte else "",
+        row.unit,
+        # Of what was not reported no number is to be expected.
+        readable=bool(value.number or value.not_reported),
+        low=critical_low,
+        high=critical_high,
+    )
     flag = values.read_flag(row.flag)
     warnings = [*value.warnings, *bounds.warnings]
     if flag == "?":
@@ -88,6 +97,8 @@ def observation(row: Row, analyte: Known | None) -> dict[str, Any]:
         warnings.append("More than ten times outside its range: check sample and unit.")
     if analyte and analyte.unit and row.unit and not values.same_unit(row.unit, analyte.unit):
         warnings.append(f"The unit is not the usual {analyte.unit}.")
+    if held.warning and not value.not_reported:
+        warnings.append(held.warning)
     stored: dict[str, Any] = {
         "analyte_id": analyte.pk if analyte else None,
         "sequence": row.sequence,
@@ -104,13 +115,12 @@ def observation(row: Row, analyte: Known | None) -> dict[str, Any]:
         "high": bounds.high,
         "range_text": bounds.text,
         "range_kind": row.range_kind,
-        "critical_low": critical_low,
-        "critical_high": critical_high,
+        "critical_low": held.low,
+        "critical_high": held.high,
+        "critical_source": held.source,
         "flag_delivered": flag,
         "flag_delivered_text": row.flag,
-        "flag_computed": values.compute_flag(
-            value, bounds, row.range_kind, critical_low, critical_high
-        ),
+        "flag_computed": values.compute_flag(value, bounds, row.range_kind, held.low, held.high),
         "comments": list(row.comments),
         "warnings": warnings,
     }
@@ -122,11 +132,14 @@ def observation(row: Row, analyte: Known | None) -> dict[str, Any]:
 
 
 class Known(NamedTuple):
-    """An analyte of the catalogue, as far as it takes to read a row of it."""
+    """An analyte of the catalogue, as far as it takes to read a row of it: with the critical limits
+    of one clinic, and the species of the animal that it is read for."""
 
     pk: int
     code: str
     unit: str
+    limits: tuple[limits.Limit, ...] = ()
+    species: str = ""
 
 
 ANALYTES = Compiled(Analyte.objects.order_by().values_list("pk", "code", "unit"))

@@ -17,7 +17,7 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.report import File, Report, Run
-from labs.services import codes, panels, quick, versions
+from labs.services import alarms, codes, panels, quick, versions
 from labs.services.files import content_type_of
 from labs.services.quick import Records
 from labs.services.rows import digest, fit, observations
@@ -67,7 +67,7 @@ def store(
     (`of_request`). The head row is locked, so nobody else adds one meanwhile.
 
     Returns requested test, status and review state of each."""
-    analytes = codes.analytes_for(message, report)
+    analytes = codes.analytes_for(message, report, species_of(report, request, unmatched))
     stored = []
     for run in report.runs:
         earlier = known.get(run.key)
@@ -75,16 +75,28 @@ def store(
         result = version_of(message, report, run, stored_run)
         result.current = earlier is None
         quick.insert(result)
-        quick.insert_many(
-            Observation,
-            observations(result=result, run=stored_run, rows=run.rows, analytes=analytes),
-        )
+        rows = observations(result=result, run=stored_run, rows=run.rows, analytes=analytes)
+        quick.insert_many(Observation, rows)
         _attach(message, result, run.files)
         if earlier is not None:
             versions.refresh(stored_run)
+            alarms.look_again(stored_run)
+        else:
+            alarms.raise_for(stored_run, result, rows)
         stored.append((stored_run.requested_test_id, result.status, stored_run.review_state))
     _attach(message, None, report.files)
     return stored
+
+
+def species_of(
+    report: Report, request: LabRequest | None, unmatched: UnmatchedResult | None
+) -> str:
+    """For which critical limits are asked: the patient's; of what came without a request as typed,
+    whoever it is put on later."""
+    typed = report.identity.species_code if report.identity else ""
+    if request is not None and (unmatched is None or not typed):
+        return str(request.patient.species)
+    return typed
 
 
 def of_request(request: LabRequest) -> dict[str, TestRun]:

@@ -26,8 +26,9 @@ from labs.models import (
     TestRun,
 )
 from labs.report import Row, Run
-from labs.services import ordering, quick, states, submissions, versions
+from labs.services import alarms, ordering, quick, states, submissions, versions
 from labs.services.events import record
+from labs.services.limits import with_limits
 from labs.services.patients import require_animal
 from labs.services.rows import Known, digest, fit, observation, observations
 from labs.values import read_number
@@ -210,6 +211,7 @@ def correct(
         versions.refresh(run)
         if versions.snapshot(run, version) == before:
             raise InvalidInput("Nothing was changed.")
+        alarms.look_again(run)
         record(
             "result.typed_again",
             clinic=run.clinic,
@@ -262,8 +264,11 @@ def _version(
         line.analyte.code: Known(line.analyte.pk, line.analyte.code, line.analyte.unit)
         for line in lines
     }
+    analytes = with_limits(analytes, run.clinic_id, patient.species)
     made = observations(result=result, run=run, rows=rows, analytes=analytes)
     quick.insert_many(Observation, made)
+    if version == 1:
+        alarms.raise_for(run, result, made)
     return result
 
 

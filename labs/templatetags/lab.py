@@ -18,7 +18,10 @@ from labs.queries.nav import Nav, Waiting, nav, waiting
 from labs.views.access import who
 
 PLACES = {
-    "worklist": {"worklist", "request", "owner_report", "new_request", "emergency", "move_request"},
+    "worklist": {
+        *("worklist", "request", "owner_report", "new_request", "emergency", "move_request"),
+        *("alarms", "versions", "review_many"),
+    },
     "unmatched": {"unmatched", "match", "match_new", "unmatched_history", "unmatched_quality"},
     "patients": {
         *("patients", "patient", "edit_patient", "new_patient", "trends"),
@@ -52,7 +55,10 @@ def lab_nav(request: Any) -> Nav | None:
     clinic = getattr(request, "clinic", None)
     if clinic is None:
         return None
-    return getattr(request, "nav", None) or nav(clinic)
+    if getattr(request, "nav", None) is None:
+        request.nav = nav(clinic, getattr(request, "user", None))
+    counts: Nav = request.nav
+    return counts
 
 
 @register.simple_tag

@@ -6,6 +6,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labs.queries import emergency, worklist_filters
 from labs.queries import worklist as queries
+from labs.queries.care import follow_ups_due
 from labs.queries.first_steps import Step, first_steps
 from labs.queries.nav import nav
 from labs.queries.paging import page_number
@@ -21,7 +22,7 @@ def worklist(request: StaffRequest) -> HttpResponse:
     desk has its patients instead."""
     if "unreviewed" not in request.rights:
         return redirect("labs:patients")
-    counts = request.nav = nav(request.clinic)
+    counts = request.nav = nav(request.clinic, request.user)
     version = queries.version(request.clinic, counts)
     if unchanged(request, version):
         return HttpResponse(status=204)
@@ -32,6 +33,9 @@ def worklist(request: StaffRequest) -> HttpResponse:
         "chosen": chosen,
         "choices": None if request.htmx else worklist_filters.choices(request.clinic, chosen),
         "emergencies": [] if only else emergency.on_worklist(request.clinic),
+        "follow_ups": []
+        if only
+        else follow_ups_due(request.clinic, request.user if chosen.mine else None),
         "worklist": queries.worklist(
             request.clinic,
             counts,
@@ -67,7 +71,7 @@ def hide_first_steps(request: StaffRequest) -> HttpResponse:
 @staff_required
 def navigation(request: StaffRequest) -> HttpResponse:
     """The counts in the navigation, for pages that stay open."""
-    request.nav = nav(request.clinic)
+    request.nav = nav(request.clinic, request.user)
     if unchanged(request, request.nav.version):
         return HttpResponse(status=204)
-    return render(request, "partials/nav.html")
+    return render(request, "partials/nav_live.html")

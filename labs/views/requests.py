@@ -14,15 +14,18 @@ from django.views.decorators.http import require_GET, require_POST
 from labs.errors import InvalidInput, LabError
 from labs.forms import FormKey
 from labs.models import LabRequest
+from labs.queries.patients import with_weight
 from labs.queries.progress import submission_of
 from labs.queries.request_page import all_reviewed, head, heads, request_page
+from labs.queries.versions import versions_page
 from labs.services import ordering, outbox, review, viewing
 from labs.tube_labels import SIZES, USUAL
-from labs.views.access import StaffRequest, load, staff_required
+from labs.views.access import StaffRequest, laboratory_required, load, staff_required
 from labs.views.numbers import number
 from labs.views.polling import unchanged
 from labs.views.tube_labels import LAST_SIZE
 
+ORDER, ORDERS = "order_of_rows", ("abnormal", "panel")  # kept for as long as one is signed in
 NOT_REVIEWED = (
     "A result of this request has not been reviewed by a veterinarian yet. Ask one; it appears "
     "here as soon as it is signed."
@@ -46,7 +49,13 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     patient = lab_request.patient
     patient.weight_kg, patient.weighed_on = lab_request.weight_kg, lab_request.weighed_on
     patient.merged_words = lab_request.merged_words
-    shown = request_page(lab_request, only_reviewed=at_desk)
+    if (order := request.GET.get("order", "")) in ORDERS:
+        request.session[ORDER] = order
+    shown = request_page(
+        lab_request,
+        only_reviewed=at_desk,
+        abnormal_first=request.session.get(ORDER) == "abnormal",
+    )
     if shown.results.runs:
         viewing.viewed(acting_user=request.user, request=lab_request)
     seen = number(request.GET.get("seen", ""))
@@ -65,6 +74,30 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     }
     template = "labs/request_live.html" if request.htmx else "labs/request.html"
     return render(request, template, context)
+
+
+@require_GET
+@laboratory_required
+def versions(request: StaffRequest, lab_report_id: str, pk: int) -> HttpResponse:
+    """Two versions of one run beside each other."""
+    rows = LabRequest.objects.for_user(request.user)
+    lab_request = load(
+        request,
+        with_weight(rows.select_related("clinic", "patient__owner"), patient="patient"),
+        lab_report_id=lab_report_id,
+    )
+    run = get_object_or_404(lab_request.runs, pk=pk)
+    patient = lab_request.patient
+    patient.weight_kg, patient.weighed_on = lab_request.weight_kg, lab_request.weighed_on
+    context = {
+        "page": versions_page(
+            run, number(request.GET.get("older", "")), number(request.GET.get("newer", ""))
+        ),
+        "title": run.test_name or run.test_code or "a test without a name",
+        "lab_request": lab_request,
+        "patient": patient,
+    }
+    return render(request, "labs/versions.html", context)
 
 
 @require_POST

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from labs.models import Panel, Patient
 from labs.services import merging
@@ -90,6 +92,24 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             return {"version": rows["request"].version, "run": rows["request"].runs.get().pk}
         case "cancel":
             return {"reason": "Entered twice"}
+        case "follow_up":
+            day = timezone.localdate() + timedelta(days=2)
+            return {"what": "Call", "person": rows["vet"].pk, "due_on": day}
+        case "say_told":
+            return {"what": "All fine"}
+        case "hand_over":
+            return {"person": rows["vet"].pk}
+        case "review_many":
+            return {"sign": f"{rows['open'].lab_report_id}:1"}
+        case "acknowledge":
+            return {"result": rows["alarm"].result_id}
+        case "duty":
+            return {"vet": ""}
+        case "set_limit":
+            own = {"analyte": "K", "species": "cat", "unit": "mmol/L"}
+            return {**own, "low": "2", "high": "8"}
+        case "escalate_wait":
+            return {"minutes": "20"}
         case "choose_emergency":
             return {"patient": rows["patient"].uuid}
         case "own_panel":

@@ -184,6 +184,13 @@ labs:typeahead                   GET  -          lab*      200
 labs:request                     GET  request    reads     200
 labs:request                     GET  signed     staff     200
 labs:sign                        POST request    vets      302!
+labs:versions                    GET  versions   lab       200
+labs:review_many                 GET  -          lab*      200   technician=403 admin=403
+labs:review_many                 POST -          lab*      302   technician=403 admin=403
+labs:say_told                    POST request    lab       302!
+labs:follow_up                   POST request    lab       302!
+labs:follow_up_done              POST follow_up  lab       302!
+labs:hand_over                   POST request    lab       302   vet=302! two=302!
 labs:choose                      POST request    orders    302
 labs:again                       POST request    orders    302!
 labs:tube_labels                 GET  request    lab       200
@@ -236,6 +243,13 @@ labs:remove_code                 POST code       admins    302!
 labs:owner_data                  GET  owner      admins    200
 labs:owner_export                GET  owner      admins    200!
 labs:erase_owner                 POST owner      admins    302
+labs:alarms                      GET  -          lab*      200
+labs:acknowledge                 POST alarm      lab       302!
+labs:duty                        POST -          lab*      302!
+labs:limits                      GET  -          admins*   200
+labs:set_limit                   POST -          admins*   302!
+labs:escalate_wait               POST -          admins*   302!
+labs:remove_limit                POST limit      admins    302!
 labs:audit                       GET  -          admins*   200
 labs:audit_export                GET  -          admins*   200!
 labs:messages                    GET  -          admins*   200

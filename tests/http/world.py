@@ -22,6 +22,7 @@ from django.utils.http import urlsafe_base64_encode
 from integrations.heska.connections import connect, create_client
 from integrations.heska.models import Connection, InboundClient
 from labs.models import (
+    Alarm,
     Analyte,
     Analyzer,
     Attachment,
@@ -38,8 +39,9 @@ from labs.models import (
     UnmatchedResult,
     Visit,
 )
-from labs.services import emergency_codes, journal, matching, merging, own, review, wall
+from labs.services import care, emergency_codes, journal, matching, merging, own, review, wall
 from labs.services.codes import set_code
+from labs.services.limits import set_limit
 from labs.views.access import ENTERED
 from pims.idle import USED
 from tests import factories
@@ -115,6 +117,28 @@ def make_place(name: str, word: str) -> Place:
     bad = factories.make_message(clinic, raw=f'{{"word": "{word}"}}'.encode())
     journal.quarantine(message=bad, cause="Not understood")
     code = set_code(acting_user=None, clinic=clinic, kind="sex", word=word, code="X")
+    limit = set_limit(
+        acting_user=None,
+        clinic=clinic,
+        analyte="K",
+        species="dog",
+        unit="mmol/L",
+        low="2",
+        high="8",
+    )
+    alarming = factories.make_request(second, accepted=True)
+    rows = [factories.make_row("K", "9.1", unit="mmol/L")]
+    factories.make_result(alarming, factories.make_report([factories.make_run(rows)]))
+    follow_up = care.follow_up(
+        acting_user=vet,
+        request=request,
+        what=word,
+        assigned_to=vet,
+        due_on=timezone.localdate() + timedelta(days=2),
+    )
+    care.tell_owner(acting_user=vet, request=request, what=word)
+    care.hand_over(acting_user=vet, request=request, to=vet, note=word)
+    alarm = Alarm.objects.get(run__request=alarming)
     access = connect(acting_user=None, clinic=clinic, client_id=f"id-{word}", client_secret="s")
     analyzer = Analyzer.objects.create(clinic=clinic, model="Element HT5", name=word)
     own.set_panel(
@@ -173,6 +197,10 @@ def make_place(name: str, word: str) -> Place:
         "message": message,
         "bad": bad,
         "file": file,
+        "alarm": alarm,
+        "follow_up": follow_up,
+        "vet": vet,
+        "limit": limit,
         **admin,
     }
     place.objects = {
@@ -193,6 +221,10 @@ def make_place(name: str, word: str) -> Place:
         "range": (interval.pk,),
         "screen": (screen.pk,),
         "pairing": (pairing,),
+        "alarm": (alarm.uuid,),
+        "versions": (request.lab_report_id, request.runs.get().pk),
+        "follow_up": (follow_up.uuid,),
+        "limit": (limit.pk,),
         "message": (message.receipt_id,),
         "bad": (bad.receipt_id,),
         "clinic": (clinic.public_id,),
@@ -212,6 +244,10 @@ MISSING: dict[str, tuple[Any, ...]] = {
     "patient": (NOBODY,),
     "owner": (NOBODY,),
     "file": (NOBODY,),
+    "alarm": (NOBODY,),
+    "versions": ("VL-NOTTHERE", MISSING_PK),
+    "follow_up": (NOBODY,),
+    "limit": (MISSING_PK,),
     "orphan": (NOBODY,),
     "held": (NOBODY,),
     "matched": (NOBODY,),

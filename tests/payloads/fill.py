@@ -26,6 +26,7 @@ OURS = {
     *("key", "adapter_version", "sha256", "digest", "client_secret", "password", "flag", "status"),
     # Read by us from what came, and a number or nothing; what came is beside it, and is filled.
     *("number", "qualifier", "low", "high", "critical_low", "critical_high", "range_kind"),
+    "critical_source",
 }
 CATALOGUE = {"analyte", "panel", "panelanalyte", "referencetext"}
 

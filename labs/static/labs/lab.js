@@ -34,7 +34,7 @@
     "/": () => { const field = $(".bigsearch input") || $("[data-search]"); if (field) { field.focus(); field.select(); } },
     j: () => step(1), k: () => step(-1), "?": help,
     o: () => { const order = $('[data-key="o"]'); if (order) order.click(); else location.assign("/requests/new/"); },
-    e: () => $('[data-key="e"]')?.click(), t: () => $('[data-key="t"]')?.click(), f: () => $("[data-filters] select")?.focus(), y: () => $('[data-key="y"]')?.click(),
+    e: () => $('[data-key="e"]')?.click(), t: () => $('[data-key="t"]')?.click(), l: () => $('[data-key="l"]')?.click(), a: () => $('[data-key="a"]')?.click(), v: () => $('[data-key="v"]')?.click(), f: () => $("[data-filters] select")?.focus(), y: () => $('[data-key="y"]')?.click(),
     r: () => { const sign = $("#sign"); if (sign) { sign.scrollIntoView({ block: "end" }); sign.querySelector("button")?.focus(); } },
     s: () => changePlaces(),
     c: () => press("c"), z: () => press("z"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,22 @@ from labs.models import (
     LabRequest,
     Merge,
     Patient,
+    TestRun,
     UnmatchedResult,
 )
-from labs.services import emergency_codes, matching, merging, own, pins, review, wall
+from labs.services import (
+    care,
+    emergency_codes,
+    escalation,
+    matching,
+    merging,
+    own,
+    pins,
+    review,
+    wall,
+)
 from labs.services.codes import set_code
+from labs.services.limits import set_limit
 from tests import factories
 
 COUNTS = Path(__file__).parent.parent / "query_counts.json"
@@ -43,12 +56,22 @@ def fill(clinic: Clinic, vet: User, rows: int) -> None:
     """So many of everything that a page lists, in one clinic."""
     codes = [f"A{number}" for number in range(rows)]
     runs = [factories.make_row(code) for code in codes]
+    runs += [factories.make_row("PLT", "2", sequence="99")]  # alarming
     biscuit = factories.make_patient(clinic, patient_id="P-BISCUIT")
     for index in range(rows):
         factories.make_patient(clinic, breed=f"Breed {index}", owner=biscuit.owner)
         twice = factories.make_patient(clinic, name=f"Bis {index}")
         factories.make_request(twice)
         merging.merge(acting_user=None, survivor=biscuit, merged=twice)
+        set_limit(
+            acting_user=None,
+            clinic=clinic,
+            analyte="K",
+            species="dog",
+            unit=f"unit {index}",
+            low="1",
+            high="",
+        )
         set_code(acting_user=None, clinic=clinic, kind="sex", word=f"word {index}", code="X")
     for index in range(rows):
         patient = factories.make_patient(clinic, name=f"Rex {index}")
@@ -60,6 +83,15 @@ def fill(clinic: Clinic, vet: User, rows: int) -> None:
             request = factories.make_request(animal, acting_user=vet, accepted=True, beside=beside)
             run = factories.make_run(runs, files=(factories.make_picture(),), comments=("one",))
             factories.make_result(request, factories.make_report([run]))
+            care.tell_owner(acting_user=vet, request=request, what="told")
+            care.follow_up(
+                acting_user=vet,
+                request=request,
+                what="Call",
+                assigned_to=vet,
+                due_on=timezone.localdate() + timedelta(days=2 * (index % 2)),
+            )
+            care.hand_over(acting_user=vet, request=request, to=vet)
             if index % 2:
                 review.sign(acting_user=vet, request=request, expected_version=request.version)
                 corrected = factories.make_run(runs[:2], key=run.key, status="corrected")
@@ -104,6 +136,9 @@ def addresses(clinic: Clinic) -> dict[str, str]:
     file = Attachment.objects.filter(message__clinic=clinic).first()
     assert file is not None
     merge = Merge.objects.filter(clinic=clinic).latest("-pk")
+    escalation.sweep()
+    corrected = TestRun.objects.filter(request__patient=biscuit, review_state="changed")[0]
+    assert corrected.request is not None
     return {
         "merge": reverse("labs:merge_patient", args=[biscuit.uuid]),
         "merge, side by side": reverse("labs:merge_patient", args=[biscuit.uuid])
@@ -142,6 +177,10 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "type a result": reverse("labs:type_result", args=[biscuit.uuid]) + "?panel=HHEM-1",
         "correct what was typed": reverse("labs:correct_typed", args=typed),
         "codes": reverse("labs:codes"),
+        "versions": reverse("labs:versions", args=[corrected.request.lab_report_id, corrected.pk]),
+        "sign several": reverse("labs:review_many"),
+        "alarms": reverse("labs:alarms"),
+        "critical limits": reverse("labs:limits"),
         "set-up": reverse("heska_pages:health", args=[clinic.public_id]),
         "account": reverse("labs:account"),
         "switch": reverse("labs:switch"),
@@ -180,7 +219,12 @@ def count_all(db: None) -> Callable[[int], dict[str, list[str]]]:
             wall.make(acting_user=admin, clinic=clinic, name=f"Screen {number}")
             colleague = factories.make_staff("vet", clinic=clinic)
             pins.set_pin(colleague, "830517")
-        found = {name: statements(client, url) for name, url in addresses(clinic).items()}
+        vet = Client()
+        vet.force_login(user)
+        found = {
+            name: statements(vet if name == "sign several" else client, url)
+            for name, url in addresses(clinic).items()
+        }
         with time_machine.travel(timezone.now(), tick=False):  # ages change with the minute
             for name in ("worklist", "request", "unmatched"):
                 url = addresses(clinic)[name]
