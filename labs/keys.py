@@ -78,6 +78,12 @@ def chip_key(text: str) -> str:
     return "" if is_placeholder(text) else "".join(c for c in text.casefold() if c.isalnum())
 
 
+def phone_key(text: str) -> str:
+    """The last ten digits of a phone number without zeros before them: what is left where a
+    country's code was typed, or the zero that stands for it, or neither."""
+    return "".join(c for c in text if c.isascii() and c.isdigit())[-10:].lstrip("0")
+
+
 def digits_of(text: str) -> str:
     """The number of an id that is a number with at most letters before it (`P-00123` gives `123`),
     else empty: what an analyzer without a letter keyboard makes of it."""

@@ -64,26 +64,6 @@ class MembershipQuerySet(ClinicQuerySet):
         return self.filter(works_now())
 
 
-class PatientQuerySet(ClinicQuerySet):
-    def search(self, text: str) -> Self:
-        """Each word must appear in the pet's name, id or chip, or in the owner's name or phone; or
-        in those of a record that was merged into it, which itself is not found. Nor is the patient
-        of test orders: it is no animal."""
-        found = self.filter(is_test=False, merged_into=None)
-        merged = self.model._default_manager.filter(merged_into__isnull=False).order_by()
-        for word in text.replace(",", " ").split():
-            said = (
-                Q(name__icontains=word)
-                | Q(patient_id__icontains=word)
-                | Q(microchip__icontains=word)
-                | Q(owner__last_name__icontains=word)
-                | Q(owner__first_name__icontains=word)
-                | Q(owner__phone__icontains=word)
-            )
-            found = found.filter(said | Q(pk__in=merged.filter(said).values("merged_into")))
-        return found
-
-
 class RequestQuerySet(ClinicQuerySet):
     def open(self) -> Self:
         """Not yet complete and not given up: a result for one of its tests may still come."""

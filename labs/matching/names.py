@@ -86,6 +86,7 @@ class Vocabulary:
         self._by_length: dict[int, dict[str, None]] = {}
         self._words: dict[str, set[str]] = {}
         self._sorted: list[str] | None = None
+        self._sorted_words: list[str] | None = None
         for key, count in (counts or {}).items():
             self.put(key, count)
 
@@ -113,6 +114,8 @@ class Vocabulary:
         self._by_length.setdefault(len(bare), {})[bare] = None
         self._sorted = None
         for word in words_of(key):
+            if word not in self._words:
+                self._sorted_words = None
             self._words.setdefault(word, set()).add(key)
 
     def _remove(self, key: str) -> None:
@@ -124,6 +127,39 @@ class Vocabulary:
             self._sorted = None
         for word in words_of(key):
             self._words[word].discard(key)
+
+    def with_word(self, beginning: str) -> list[str]:
+        """Names of several words one of which begins so."""
+        with self._lock:
+            if self._sorted_words is None:
+                self._sorted_words = sorted(self._words)
+            found: dict[str, None] = {}
+            for word in beginning_with(self._sorted_words, beginning):
+                found |= dict.fromkeys(self._words[word])
+            return list(found)
+
+    def beginning_nearly(self, typed: str) -> list[str]:
+        """Names that begin with `typed` but for a wrong letter or two, the nearest first: for who
+        is still typing."""
+        bare = typed.replace(" ", "")
+        most = edits(len(bare))
+        if not most:
+            return []
+        nearest: dict[str, float] = {}
+        with self._lock:
+            # A letter too many or too few makes the beginning that was meant shorter or longer.
+            for length in (len(bare), len(bare) + 1, len(bare) - 1):
+                beginnings: dict[str, list[str]] = {}
+                for other in self._keys:
+                    if len(other) >= length:
+                        beginnings.setdefault(other[:length], []).append(other)
+                for found, distance, _ in process.extract(
+                    bare, beginnings.keys(), scorer=OSA.distance, score_cutoff=most, limit=None
+                ):
+                    for other in beginnings[found]:
+                        for key in self._keys[other]:
+                            nearest[key] = min(distance, nearest.get(key, distance))
+            return sorted(nearest, key=lambda key: (nearest[key], -self.counts[key]))
 
     def classify(self, typed: str, *, weak: bool = True, cut_from: int = 3) -> Levels:
         """`typed` as plain text. `weak`: also what is only alike, which costs as much again.
@@ -182,10 +218,7 @@ class Vocabulary:
     def _beginning(self, bare: str) -> Iterator[str]:
         if self._sorted is None:
             self._sorted = sorted(self._keys)
-        start = bisect_left(self._sorted, bare)
-        while start < len(self._sorted) and self._sorted[start].startswith(bare):
-            yield self._sorted[start]
-            start += 1
+        yield from beginning_with(self._sorted, bare)
 
     def _weak(self, bare: str) -> Iterator[str]:
         if len(bare) < 4:
@@ -198,6 +231,13 @@ class Vocabulary:
             limit=None,
         ):
             yield other
+
+
+def beginning_with(ordered: list[str], text: str) -> Iterator[str]:
+    start = bisect_left(ordered, text)
+    while start < len(ordered) and ordered[start].startswith(text):
+        yield ordered[start]
+        start += 1
 
 
 def words_of(key: str) -> list[str]:

@@ -6,10 +6,20 @@ from typing import Any
 
 from django.db import models, transaction
 
-from labs.keys import chip_key, plain, stored_id
+from labs.keys import chip_key, phone_key, plain, stored_id
 from labs.models.derived import DerivedField
 from labs.models.indexes import filled
-from labs.models.registry import OwnerRows, PatientRows, VisitRows, counted, touching
+from labs.models.registry import (
+    OwnerRows,
+    PatientRows,
+    VisitRows,
+    counted,
+    of_owner,
+    touching,
+)
+
+# A PostgreSQL index of text serves what only begins so in one order alone: that of its bytes.
+BEGINNING = "varchar_pattern_ops"
 
 
 class Owner(models.Model):
@@ -25,6 +35,10 @@ class Owner(models.Model):
     # The person asked for it (labs/services/erasing.py): name, phone and e-mail are empty for good,
     # also where a file of the practice's still has them.
     erased_at = models.DateTimeField(null=True, editable=False)
+    # By these and by its animals' surname it is found (labs/queries/patient_search.py).
+    first_key = DerivedField(max_length=100, editable=False, default="")
+    phone_key = DerivedField(max_length=10, editable=False, default="")
+    phone_end = DerivedField(max_length=10, editable=False, default="")  # backwards
 
     objects = OwnerRows.as_manager()
 
@@ -32,6 +46,23 @@ class Owner(models.Model):
         ordering = ("last_name", "first_name", "pk")
         constraints = (
             models.UniqueConstraint(fields=["clinic", "owner_id"], name="owner_id_once_per_clinic"),
+        )
+        indexes = (
+            models.Index(
+                fields=["clinic", "first_key"],
+                name="owner_first_name",
+                opclasses=["int8_ops", BEGINNING],
+            ),
+            models.Index(
+                fields=["clinic", "phone_key"],
+                name="owner_phone",
+                opclasses=["int8_ops", BEGINNING],
+            ),
+            models.Index(
+                fields=["clinic", "phone_end"],
+                name="owner_phone_end",
+                opclasses=["int8_ops", BEGINNING],
+            ),
         )
 
     def __str__(self) -> str:
@@ -41,10 +72,21 @@ class Owner(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """The surname on its animals follows."""
         new = self._state.adding
+        if (names := kwargs.get("update_fields")) is not None:
+            kwargs["update_fields"] = of_owner(names)
         with transaction.atomic():
             super().save(*args, **kwargs)
             if not new:
                 Owner.objects.pass_on([self])
+
+    def derive_first_key(self) -> str:
+        return plain(self.first_name)
+
+    def derive_phone_key(self) -> str:
+        return phone_key(self.phone)
+
+    def derive_phone_end(self) -> str:
+        return phone_key(self.phone)[::-1]
 
     @property
     def surname_key(self) -> str:
@@ -119,13 +161,27 @@ class Patient(models.Model):
         )
         indexes = (
             models.Index(fields=["clinic", "name"], name="patient_clinic_name"),
-            models.Index(fields=["clinic", "name_key", "surname_key"], name="patient_names"),
+            models.Index(
+                fields=["clinic", "name_key", "surname_key"],
+                name="patient_names",
+                opclasses=["int8_ops", BEGINNING, BEGINNING],
+            ),
             models.Index(fields=["clinic", "name_key", "-latest_visit"], name="patient_name_seen"),
             models.Index(
-                fields=["clinic", "surname_key", "-latest_visit"], name="patient_surname_seen"
+                fields=["clinic", "surname_key", "-latest_visit"],
+                name="patient_surname_seen",
+                opclasses=["int8_ops", BEGINNING, "timestamptz_ops"],
             ),
-            models.Index(fields=["clinic", "id_key"], name="patient_id_key"),
-            models.Index(fields=["clinic", "chip_key"], name="patient_chip_key"),
+            models.Index(
+                fields=["clinic", "id_key"],
+                name="patient_id_key",
+                opclasses=["int8_ops", BEGINNING],
+            ),
+            models.Index(
+                fields=["clinic", "chip_key"],
+                name="patient_chip_key",
+                opclasses=["int8_ops", BEGINNING],
+            ),
             filled("patient", "merged_into"),
         )
 

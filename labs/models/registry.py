@@ -12,7 +12,7 @@ from django.db import transaction
 
 from labs.models import vocabulary
 from labs.models.vocabulary import BATCH, COLUMNS, Tally, tally
-from labs.querysets import ClinicQuerySet, PatientQuerySet
+from labs.querysets import ClinicQuerySet
 
 # A patient's column, and what is worked out from it.
 DERIVED = {
@@ -22,6 +22,8 @@ DERIVED = {
     "patient_id": "id_key",
     "microchip": "chip_key",
 }
+# Of an owner likewise.
+OF_OWNER = {"first_name": ("first_key",), "phone": ("phone_key", "phone_end")}
 COUNTED = frozenset({"name", "owner", "owner_id", "species", "breed", "is_test", *COLUMNS})
 
 
@@ -31,6 +33,12 @@ def touching(names: Iterable[str], *, counted_only: bool = False) -> list[str]:
     if counted_only:
         return [name for name in names if name in COUNTED]
     return list(dict.fromkeys([*names, *(DERIVED[name] for name in names if name in DERIVED)]))
+
+
+def of_owner(names: Iterable[str]) -> list[str]:
+    """These columns of an owner with what is worked out from them."""
+    names = list(names)
+    return list(dict.fromkeys([*names, *(key for n in names for key in OF_OWNER.get(n, ()))]))
 
 
 Read = Callable[[], Iterable[Sequence[Any]]]
@@ -65,7 +73,7 @@ def _some(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield values[start : start + BATCH]
 
 
-class PatientRows(PatientQuerySet):
+class PatientRows(ClinicQuerySet):
     def _read(self, column: str, values: Sequence[Any], **where: Any) -> Iterator[Sequence[Any]]:
         rows = self.model._default_manager.filter(**where).order_by()
         for some in _some(values):
@@ -140,6 +148,12 @@ class PatientRows(PatientQuerySet):
 
 class OwnerRows(ClinicQuerySet):
     def update(self, **values: Any) -> int:
+        """As of patients: names and phone numbers are values."""
+        for name in OF_OWNER.keys() & values.keys():
+            if hasattr(values[name], "resolve_expression"):
+                raise TypeError(f"Write {name} as a value, or row by row.")
+            sample = self.model(**{name: values[name]})
+            values |= {key: getattr(sample, f"derive_{key}")() for key in OF_OWNER[name]}
         if not {"last_name", "first_name"} & set(values):
             return super().update(**values)
         with transaction.atomic():
@@ -153,6 +167,8 @@ class OwnerRows(ClinicQuerySet):
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         objs = list(objs)
+        if kwargs.get("update_fields"):
+            kwargs["update_fields"] = of_owner(kwargs["update_fields"])
         with transaction.atomic():
             made = super().bulk_create(objs, *args, **kwargs)
             if kwargs.get("update_conflicts"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import (
@@ -32,6 +32,7 @@ from labs.models import (
     Weight,
 )
 from labs.queries import events as audit
+from labs.queries import patient_search
 from labs.queries.care import follow_ups_of
 from labs.queries.history import Earlier, history
 from labs.queries.paging import Page, page_of
@@ -71,13 +72,16 @@ def with_weight(rows: QuerySet[Any], *, patient: str = "pk") -> QuerySet[Any]:
     return annotated
 
 
-def search(rows: QuerySet[Any], text: str, number: int, size: int = 50) -> Page[Patient]:
-    """A page of patients that fit the words, by name. One statement. Their latest order is
-    `last_lab`."""
+def search(
+    clinic_id: int, rows: QuerySet[Any], text: str, number: int, size: int = 50
+) -> Page[Patient]:
+    """A page of the clinic's patients, of `rows`, that fit the words, the best first; by name where
+    there are none. Their latest order is `last_lab`. The patient of test orders is never found, as
+    it is no animal, nor a record that was merged into another, which is found in its place."""
+    rows = rows.filter(is_test=False, merged_into=None)
     latest = LabRequest.objects.filter(patient=OuterRef("pk")).order_by()
-    found = (
-        rows.search(text)  # type: ignore[attr-defined]
-        .select_related("owner")
+    shown = (
+        rows.select_related("owner")
         .annotate(
             merged_words=merged_words(),
             last_lab=Subquery(
@@ -86,7 +90,11 @@ def search(rows: QuerySet[Any], text: str, number: int, size: int = 50) -> Page[
         )
         .order_by("name", "pk")
     )
-    return page_of(found, number, size)
+    if not text.split():
+        return page_of(shown, number, size)
+    page = patient_search.find(clinic_id, rows, text, number, size)
+    found = {patient.pk: patient for patient in shown.filter(pk__in=page.rows)}
+    return replace(page, rows=[found[pk] for pk in page.rows if pk in found])
 
 
 def animals_of(owner: Owner) -> list[Patient]:

@@ -183,14 +183,14 @@ def request_page(
 
 
 def _messages(request: LabRequest) -> list[Message]:
-    """All that was said with the laboratory about it, both ways, the oldest first."""
+    """All that was said with the laboratory about it, both ways, the oldest first. Each way to a
+    message is looked up by itself: one condition over all of them reads every message there is."""
+    keys = Message.objects.order_by().values("pk")
+    mine = keys.filter(request=request).union(
+        keys.filter(submission__request=request), keys.filter(results__run__request=request)
+    )
     return list(
-        Message.objects.filter(
-            Q(request=request) | Q(submission__request=request) | Q(results__run__request=request)
-        )
-        .defer("raw", "reply")
-        .order_by("received_at", "pk")
-        .distinct()
+        Message.objects.filter(pk__in=mine).defer("raw", "reply").order_by("received_at", "pk")
     )
 
 

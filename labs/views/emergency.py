@@ -102,4 +102,4 @@ def _hits(request: StaffRequest) -> dict[str, object]:
     if not text:
         return {"hits": [], "text": ""}
     rows = Patient.objects.for_user(request.user).filter(clinic=request.clinic, deceased=False)
-    return {"hits": search(rows, text, 1, HITS).rows, "text": text}
+    return {"hits": search(request.clinic.pk, rows, text, 1, HITS).rows, "text": text}

@@ -16,9 +16,8 @@ from django.utils import timezone
 from labs import roles
 from labs.matching.compare import serious_words
 from labs.models import MatchDecision, Patient, UnmatchedResult, UnmatchedState
-from labs.queries import orphans
+from labs.queries import orphans, patients
 from labs.queries.candidates import Candidate, candidates_for, rank, separated
-from labs.queries.patients import merged_words
 from labs.queries.refused import refused
 from labs.queries.witnesses import witnesses
 from labs.queries.words import duration
@@ -215,8 +214,7 @@ def search(unmatched: UnmatchedResult, text: str) -> list[Patient]:
     if not text:
         return []
     rows = Patient.objects.filter(clinic=unmatched.clinic_id)
-    found = rows.search(text[:100]).select_related("owner").annotate(merged_words=merged_words())
-    return list(found[:8])
+    return patients.search(unmatched.clinic_id, rows, text[:100], 1, 8).rows
 
 
 def urls(unmatched: UnmatchedResult, door: Door) -> dict[str, str]:

@@ -55,7 +55,7 @@ def move(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     context = {
         "lab_request": lab_request,
         "patient": patient,
-        "page": search(rows, text, 1, HITS) if text else None,
+        "page": search(lab_request.clinic_id, rows, text, 1, HITS) if text else None,
         "text": text,
         "problem": problem,
         "other_species": patient is not None and patient.species != lab_request.patient.species,

@@ -114,7 +114,10 @@ def _hits(request: StaffRequest) -> dict[str, object]:
     rows = Patient.objects.for_user(request.user).filter(clinic=request.clinic)
     if not text:
         return {"hits": queries.recent_patients(request.clinic, rows, HITS), "text": ""}
-    return {"hits": search(rows.filter(deceased=False), text, 1, HITS).rows, "text": text}
+    return {
+        "hits": search(request.clinic.pk, rows.filter(deceased=False), text, 1, HITS).rows,
+        "text": text,
+    }
 
 
 def as_uuid(text: str) -> UUID:

@@ -24,7 +24,10 @@ from labs.views.access import StaffRequest, load, staff_required
 def index(request: StaffRequest) -> HttpResponse:
     text = request.GET.get("q", "").strip()
     rows = Patient.objects.for_user(request.user).filter(clinic=request.clinic)
-    context = {"page": search(rows, text, page_number(request.GET.get("page"))), "text": text}
+    context = {
+        "page": search(request.clinic.pk, rows, text, page_number(request.GET.get("page"))),
+        "text": text,
+    }
     template = "labs/patients_live.html" if request.htmx else "labs/patients.html"
     return render(request, template, context)
 
