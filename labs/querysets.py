@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 
+# Named one by one: what a state is not, no index finds, and every page counts these.
+OPEN = ("queued", "sent", "accepted", "running", "partial", "needs_attention")
 # Of a request in these no result is expected any more.
 NOTHING_TO_COME = ("complete", "cancelled")
 # An order that the laboratory has not taken by then is said to staff.
@@ -67,7 +69,7 @@ class MembershipQuerySet(ClinicQuerySet):
 class RequestQuerySet(ClinicQuerySet):
     def open(self) -> Self:
         """Not yet complete and not given up: a result for one of its tests may still come."""
-        return self.exclude(state__in=["draft", "complete", "cancelled"])
+        return self.filter(state__in=OPEN)
 
     def needing_a_person(self, now: datetime | None = None) -> Self:
         """Refused, held or given up; or not delivered for so long that staff should know."""

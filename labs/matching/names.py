@@ -148,7 +148,9 @@ class Vocabulary:
         nearest: dict[str, float] = {}
         with self._lock:
             # A letter too many or too few makes the beginning that was meant shorter or longer.
-            for length in (len(bare), len(bare) + 1, len(bare) - 1):
+            # Of a short one, a letter less would make nearly every name fit.
+            shorter = (len(bare) - 1,) if len(bare) > 4 else ()
+            for length in (len(bare), len(bare) + 1, *shorter):
                 beginnings: dict[str, list[str]] = {}
                 for other in self._keys:
                     if len(other) >= length:

@@ -1009,6 +1009,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='labrequest',
+            index=models.Index(condition=models.Q(('reviewed_at__isnull', False)), fields=['clinic', '-reviewed_at'], name='request_reviewed'),
+        ),
+        migrations.AddIndex(
+            model_name='labrequest',
             index=models.Index(fields=['clinic', '-updated_at'], name='request_changes'),
         ),
         migrations.AddConstraint(
@@ -1115,6 +1119,10 @@ class Migration(migrations.Migration):
             model_name='unmatchedresult',
             index=models.Index(condition=models.Q(('split_from__isnull', False)), fields=['split_from'], name='unmatched_split_from'),
         ),
+        migrations.AddIndex(
+            model_name='testrun',
+            index=models.Index(condition=models.Q(('review_state__in', ['waiting', 'changed'])), fields=['clinic', 'request'], name='run_to_review'),
+        ),
         migrations.AddConstraint(
             model_name='testrun',
             constraint=models.UniqueConstraint(condition=models.Q(('unmatched', None)), fields=('request', 'run_key'), name='run_once_per_request'),
@@ -1162,6 +1170,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='matchdecision',
             index=models.Index(condition=models.Q(('active', True), ('against', True)), fields=['unmatched'], name='match_against'),
+        ),
+        migrations.AddIndex(
+            model_name='matchdecision',
+            index=models.Index(condition=models.Q(('active', True), ('method', 'auto')), fields=['unmatched'], name='match_automatic'),
+        ),
+        migrations.AddIndex(
+            model_name='matchdecision',
+            index=models.Index(condition=models.Q(('active', True)), fields=['at'], name='match_lately'),
         ),
         migrations.AddConstraint(
             model_name='matchdecision',

@@ -109,6 +109,12 @@ class LabRequest(models.Model):
                 condition=models.Q(reviewed_at__isnull=False, charged_at=None),
                 name="request_uncharged",
             ),
+            # The worklist's last section, what was reviewed in a day.
+            models.Index(
+                fields=["clinic", "-reviewed_at"],
+                condition=models.Q(reviewed_at__isnull=False),
+                name="request_reviewed",
+            ),
             # "Has anything changed?", asked by every open worklist every few seconds.
             models.Index(fields=["clinic", "-updated_at"], name="request_changes"),
         )

@@ -90,6 +90,14 @@ class TestRun(models.Model):
                 name="run_stands_somewhere",
             ),
         )
+        indexes = (
+            # What waits for a veterinarian, which every page counts: a few of a clinic's many.
+            models.Index(
+                fields=["clinic", "request"],
+                condition=Q(review_state__in=["waiting", "changed"]),
+                name="run_to_review",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.test_name or self.test_code or self.run_key

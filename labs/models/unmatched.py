@@ -151,6 +151,13 @@ class MatchDecision(models.Model):
                 condition=Q(active=True, against=True),
                 name="match_against",
             ),
+            models.Index(
+                fields=["unmatched"],
+                condition=Q(active=True, method="auto"),
+                name="match_automatic",
+            ),
+            # The queue shows what was matched lately, and counts it.
+            models.Index(fields=["at"], condition=Q(active=True), name="match_lately"),
         )
         constraints = (
             models.UniqueConstraint(

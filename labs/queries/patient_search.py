@@ -23,7 +23,7 @@ from labs.queries.vocabulary import registry_of
 
 WORDS = 6
 # Of names with wrong letters, and of owners whom one word names: enough to fill a page.
-NAMES, OWNERS = 200, 1000
+NAMES, OWNERS = 60, 1000
 # Fewer digits are in every number.
 SHORTEST_NUMBER = 3
 NUMBER = re.compile(r"[\d\s()+./-]+")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import (
@@ -94,7 +94,8 @@ def search(
         return page_of(shown, number, size)
     page = patient_search.find(clinic_id, rows, text, number, size)
     found = {patient.pk: patient for patient in shown.filter(pk__in=page.rows)}
-    return replace(page, rows=[found[pk] for pk in page.rows if pk in found])
+    ordered = [found[pk] for pk in page.rows if pk in found]
+    return Page(rows=ordered, number=number, more=page.more, size=size)
 
 
 def animals_of(owner: Owner) -> list[Patient]:

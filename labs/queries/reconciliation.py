@@ -21,6 +21,8 @@ from labs.queries.words import duration
 from labs.spreadsheet import csv_file
 
 SHOWN = 50
+# A clinic that never marks a bill has all its years among the uncharged: counted to here.
+COUNTED = 10_000
 EXPORTED = 10_000
 HEADER = (
     *("report_id", "ordered", "reviewed", "patient_id", "patient", "owner_id", "owner"),
@@ -30,13 +32,17 @@ HEADER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """`rows` are the oldest; `count` is of all."""
+    """`rows` are the oldest; `count` is of all, but for one more than COUNTED."""
 
     name: str
     title: str
     says: str
     rows: list[Any]
     count: int
+
+    @property
+    def how_many(self) -> str:
+        return str(self.count) if self.count <= COUNTED else f"more than {COUNTED}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +138,7 @@ def gaps(clinic: Clinic, *, before: datetime) -> Gaps:
 
 def _gap(name: str, title: str, says: str, rows: QuerySet[Any]) -> Gap:
     found = list(rows.select_related("patient__owner")[:SHOWN])
-    return Gap(name=name, title=title, says=says, rows=found, count=rows.count())
+    return Gap(name=name, title=title, says=says, rows=found, count=rows[: COUNTED + 1].count())
 
 
 def _loaded(gaps: list[Gap]) -> list[Gap]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Count, Exists, Max, OuterRef, Q, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, Subquery, Sum
 from django.utils import timezone
 
 from labs.matching.compare import serious_words
@@ -118,6 +118,23 @@ class Queue:
 NO_FILTERS = Filters()
 
 
+def _counts(clinic: Clinic, conditions: dict[str, Q]) -> dict[str, int]:
+    """One statement, in which each goes by its own index: over all that ever came it took a fifth
+    of a second with 50,000."""
+    each = {
+        f"number_{name}": Subquery(
+            UnmatchedResult.objects.filter(condition, clinic=OuterRef("pk"))
+            .order_by()
+            .values("clinic")
+            .annotate(number=Count("pk"))
+            .values("number")
+        )
+        for name, condition in conditions.items()
+    }
+    row = Clinic.objects.filter(pk=clinic.pk).values("pk").annotate(**each).get()
+    return {name: row[f"number_{name}"] or 0 for name in conditions}
+
+
 def queue(
     clinic: Clinic,
     state: str,
@@ -128,10 +145,15 @@ def queue(
 ) -> Queue:
     now = timezone.now()
     orphans = UnmatchedResult.objects.filter(clinic=clinic)
-    decided = MatchDecision.objects.filter(active=True, at__gte=now - MATCHED_FOR)
+    decided = MatchDecision.objects.filter(
+        unmatched__clinic=clinic, active=True, at__gte=now - MATCHED_FOR
+    )
     unchecked = to_check(clinic.pk)
-    recent = Q(state=UnmatchedState.MATCHED) & (
-        Q(pk__in=decided.values("unmatched")) | Q(pk__in=unchecked.values("unmatched"))
+    # By their keys: asked of each row, all that was ever matched would be read.
+    lately = decided.order_by().values("unmatched")
+    recent = Q(
+        state=UnmatchedState.MATCHED,
+        pk__in=lately.union(unchecked.order_by().values("unmatched")),
     )
     states = {
         "waiting": Q(state__in=WAITING),
@@ -145,11 +167,8 @@ def queue(
     }
     fits = states[state] & filters.condition(clinic, now)
     others = unchecked.exclude(actor=viewer) if viewer else unchecked
-    counts = orphans.aggregate(
-        found=Count("pk", filter=fits),
-        to_check=Count("pk", filter=Q(pk__in=others.values("unmatched"))),
-        **{name: Count("pk", filter=condition) for name, condition in states.items()},
-    )
+    conditions = {"found": fits, "to_check": Q(pk__in=others.values("unmatched")), **states}
+    counts = _counts(clinic, conditions)
     found, waits_for_check = counts.pop("found"), counts.pop("to_check")
     oldest_first = state in ("waiting", "held", "automatic")
     order: tuple[str, ...] = ("created_at", "pk") if oldest_first else ("-created_at", "-pk")
