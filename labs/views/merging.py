@@ -53,7 +53,9 @@ def merge(request: StaffRequest, uuid: UUID) -> HttpResponse:
                 return redirect("labs:patient", uuid=made.into.uuid)
     text = request.GET.get("q", patient.name).strip()
     people = Patient.objects.for_user(request.user).filter(clinic=patient.clinic)
-    hits = search(people.exclude(pk=patient.pk), text, 1, HITS).rows if other is None else []
+    hits = []
+    if other is None:
+        hits = search(patient.clinic_id, people.exclude(pk=patient.pk), text, 1, HITS).rows
     context = {
         "patient": patient,
         "other": other,

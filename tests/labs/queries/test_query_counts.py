@@ -245,7 +245,8 @@ def test_every_page_keeps_to_its_committed_count(
 ) -> None:
     few, many = count_all(3), count_all(30)
     for name, queries in many.items():
-        assert len(queries) == len(few[name]), f"{name} grows with its rows:\n" + "\n".join(queries)
+        # One less where enough fit as they were typed, and no wrong letter is looked for.
+        assert len(queries) <= len(few[name]), f"{name} grows with its rows:\n" + "\n".join(queries)
     if UPDATE:
         COUNTS.write_text(
             json.dumps({name: len(found) for name, found in sorted(few.items())}, indent=2) + "\n"
