@@ -25,9 +25,10 @@ from labs.models import (
     Sex,
     Species,
 )
-from labs.services import adding, guessing, patients
-from labs.services.guessing import Turn
-from labs.services.ordering import Collection
+from labs.services.orders.ordering import Collection
+from labs.services.people import guessing
+from labs.services.people.guessing import Turn
+from labs.services.registry import adding, patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable

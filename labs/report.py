@@ -1,5 +1,5 @@
 """What a laboratory reports, in our own words: what a vendor's wire module reads a message into and
-`labs.services.results` files. Plain data; texts are as delivered, only made safe to store."""
+`services.intake.results` files. Plain data; texts are as delivered, only made safe to store."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labs.services import signing_in
+from labs.services.people import signing_in
 
 
 class LabAdminSite(AdminSite):

@@ -1,4 +1,4 @@
-"""Celery only wakes the outbox: the database row is the queue (labs/services/submissions.py)."""
+"""Celery wakes the outbox; the row is the queue (labs/services/orders/submissions.py)."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ if PRODUCTION and not SECOND_FACTOR_REQUIRED:
         "pims.E019: SECOND_FACTOR_REQUIRED is off, which is for the demo. With DATABASE_URL set "
         "this is a production installation: take SECOND_FACTOR_REQUIRED out of the environment."
     )
-PASSWORD_RESET_TIMEOUT = 60 * 60  # of the link in a mail; labs/services/letters.py
+PASSWORD_RESET_TIMEOUT = 60 * 60  # of the link in a mail; labs/services/people/letters.py
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"

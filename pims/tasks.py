@@ -3,17 +3,11 @@ from __future__ import annotations
 from celery import shared_task
 
 from integrations.heska import connections
-from labs.services import (
-    automatic,
-    blanking,
-    digest,
-    escalation,
-    journal,
-    retention,
-    sweeping,
-    turnaround,
-    watch,
-)
+from labs.services.intake import journal, watch
+from labs.services.orders import sweeping, turnaround
+from labs.services.orphaned import automatic, digest
+from labs.services.privacy import blanking, retention
+from labs.services.reviews import escalation
 
 
 @shared_task

@@ -32,7 +32,7 @@ def _force_login(self: Client, user: Any, backend: str | None = None) -> None:
     What a password alone opens is tested through the page (tests/labs/views/test_second_factor)."""
     _django_force_login(self, user, backend)
     from labs.models import SecondFactor
-    from labs.services import second_factor
+    from labs.services.people import second_factor
     from labs.views.access import PROVEN
 
     if second_factor.required(user):

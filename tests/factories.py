@@ -31,7 +31,8 @@ from labs.models import (
 )
 from labs.order import Receipt, TestOutcome
 from labs.report import File, Identity, Report, Row, Run
-from labs.services import journal, ordering, results, submissions, typed
+from labs.services.intake import journal, results, typed
+from labs.services.orders import ordering, submissions
 
 VENDOR = "heska"
 _number = itertools.count(1)

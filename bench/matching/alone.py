@@ -17,7 +17,7 @@ from bench.matching import orphans
 from bench.matching.measure import System
 from bench.matching.orphans import Case
 from bench.matching.registry import Animal, Clinic
-from labs.queries import automatic, candidates
+from labs.queries.orphaned import automatic, candidates
 
 # Where the name was not typed in its field, rule A asks for nothing more.
 NOT_AS_TYPED = frozenset({"joined", "swapped", "no name", "id as name"})

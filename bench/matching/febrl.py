@@ -62,7 +62,7 @@ def measure(files: Path, count: int) -> dict[str, Any]:
     """In a database of its own that is empty; of the first so many records."""
     from bench.matching.measure import Tally
     from labs.models import Clinic, Owner, Patient, TestRun, UnmatchedResult
-    from labs.queries import candidates
+    from labs.queries.orphaned import candidates
 
     people = records(files / "dataset4a.csv")
     clinic = Clinic.objects.create(name="Benchmark Clinic")

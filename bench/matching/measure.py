@@ -11,7 +11,7 @@ from typing import Any
 from bench.matching.orphans import Case
 from bench.matching.registry import Clinic as Made
 from labs.models import Clinic, TestRun, UnmatchedResult
-from labs.queries import automatic, candidates
+from labs.queries.orphaned import automatic, candidates
 
 BINS = 10
 

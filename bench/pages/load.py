@@ -95,7 +95,7 @@ def load(results: int, patients: int) -> None:
 
 def _sample(clinic: Any, vet: Any, codes: Iterable[str]) -> Any:
     """A request that came back and was signed."""
-    from labs.services import review
+    from labs.services.reviews import review
     from tests import factories
 
     patient = factories.make_patient(clinic, microchip="900000000000001")
@@ -108,7 +108,7 @@ def _sample(clinic: Any, vet: Any, codes: Iterable[str]) -> Any:
 
 
 def _matched(clinic: Any, vet: Any) -> Any:
-    from labs.services import matching
+    from labs.services.orphaned import matching
     from tests import factories
 
     orphan = factories.make_unmatched(clinic)

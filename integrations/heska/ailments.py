@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from labs.queries.progress import STALLED
+from labs.queries.orders.progress import STALLED
 from labs.queries.words import clock, duration
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from labs.errors import InvalidInput, NotAllowed
 from labs.ids import readable
 from labs.models import Clinic, Membership, Role, SubmissionState
 from labs.querysets import works_now
-from labs.services import outbox
 from labs.services.events import record
+from labs.services.orders import outbox
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -24,8 +24,8 @@ from labs.models import (
     SubmissionState,
     UnmatchedResult,
 )
-from labs.queries import journal
-from labs.services.journal import MAX_ATTEMPTS
+from labs.queries.records import journal
+from labs.services.intake.journal import MAX_ATTEMPTS
 
 CALLS, RESULTS = 200, 500
 DELIVERED = (409, *range(200, 300))

@@ -4,7 +4,7 @@ The contract knows no order that is only a test, and no way to take one back. So
 any other for Heska and the analyzers: it stands in their worklists under a name that nobody takes
 for an animal's, until somebody removes it there. What is run for it all the same comes back under
 its key and its name, and nothing would contradict it; therefore nothing that comes for this patient
-is ever filed, but waits in the unmatched queue for a person (labs/services/results.py; I2).
+is ever filed, but waits in the unmatched queue for a person (labs/services/intake/results.py; I2).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from labs import roles
 from labs.errors import InvalidInput
 from labs.models import Clinic, LabRequest, Panel, Patient, Species
 from labs.services.events import record
-from labs.services.ordering import place_request
+from labs.services.orders.ordering import place_request
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

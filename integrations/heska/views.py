@@ -37,7 +37,7 @@ from integrations.heska.services import addresses, filing
 from integrations.heska.wire import strict
 from labs.failpoints import failpoint
 from labs.models import Clinic, LabRequest, Message
-from labs.services import journal
+from labs.services.intake import journal
 
 log = logging.getLogger(__name__)
 

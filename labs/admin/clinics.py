@@ -16,7 +16,7 @@ from labs.admin.entering import enter
 from labs.admin.scope import ClinicForm, ClinicScopedAdmin
 from labs.errors import InvalidInput
 from labs.models import Analyzer, Automatic, Clinic, ClinicLogo
-from labs.services import automatic_switch
+from labs.services.orphaned import automatic_switch
 
 
 class ClinicEditForm(ClinicForm):

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from labs.admin.scope import ClinicScopedAdmin, NamedFields
 from labs.models import Owner, Patient, Visit, Weight
-from labs.services.patients import MAX_KG
+from labs.services.registry.patients import MAX_KG
 
 INSTEAD_OF_PATIENT = (
     "Mark the patient as deceased, or cancel the request. A patient entered twice is merged with "

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 from labs.admin.scope import ClinicForm, ClinicScopedAdmin
 from labs.models import Membership
-from labs.services import letters, second_factor, staff, staff_changes
+from labs.services.people import letters, second_factor, staff, staff_changes
 
 # Django's own pages for logins write past the audit, and know of no clinic.
 for model in (User, Group):

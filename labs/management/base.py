@@ -17,7 +17,7 @@ from django.db.utils import InterfaceError, OperationalError
 
 from labs.errors import LabError
 from labs.models import Clinic, LabRequest, Panel, Patient, UnmatchedResult
-from labs.queries.journal import Balance
+from labs.queries.records.journal import Balance
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

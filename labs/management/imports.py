@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from labs.management import base
-from labs.services.csv_file import ImportRefused
+from labs.services.registry.csv_file import ImportRefused
 
 
 class ImportCommand(base.LabCommand):

@@ -6,7 +6,7 @@ from labs.querysets import ClinicQuerySet
 
 
 class JournalCheck(models.Model):
-    """What the last check of a clinic's journal found (labs/services/watch.py). One row a clinic,
+    """What the last check of a clinic's journal found (services/intake/watch.py). One row a clinic,
     written anew each time."""
 
     clinic = models.OneToOneField("labs.Clinic", on_delete=models.PROTECT)

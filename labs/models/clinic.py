@@ -32,7 +32,7 @@ def addresses_in(text: str) -> list[str]:
 
 
 class Automatic(models.TextChoices):
-    """Whether rule A is tried on unmatched results. Switched by labs.services.automatic_switch."""
+    """Whether rule A is tried on unmatched results. By services.orphaned.automatic_switch."""
 
     OFF = "off", "Off"
     SHADOW = "shadow", "In shadow: only noted beside what people did"
@@ -120,7 +120,7 @@ class Clinic(models.Model):
         validators=[MinValueValidator(5), MaxValueValidator(240)],
         help_text="Minutes in which nobody does anything on a page; between 5 and 240",
     )
-    # See labs/services/blanking.py.
+    # See labs/services/privacy/blanking.py.
     keep_messages_days = models.PositiveIntegerField(
         "keep messages for (days)",
         null=True,

@@ -1,5 +1,5 @@
 """A message's body and hash are never changed, in the database itself, but for the one change that
-labs/services/blanking.py makes: a body that was filed is emptied, and the row says when.
+labs/services/privacy/blanking.py makes: a body that was filed is emptied, and the row says when.
 
 Installed as the audit's triggers are (labs/models/append_only.py). A trigger of these columns costs
 statements that do not name them nothing.

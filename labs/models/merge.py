@@ -13,7 +13,7 @@ from labs.querysets import ClinicQuerySet
 
 class Merge(models.Model):
     """That a person took two records for one animal. What went from one to the other is written
-    here, row by row, so that taking it back needs no guess (labs/services/merging.py)."""
+    here, row by row, so that taking it back needs no guess (labs/services/registry/merging.py)."""
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT)
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

@@ -49,7 +49,7 @@ class Message(models.Model):
     declared_size = models.BigIntegerField(null=True, help_text="Where the body was cut")
     # Of the body as it came, for ever: what is sent again is known by it.
     sha256 = models.CharField(max_length=64)
-    # `raw` and `reply` are emptied by labs/services/blanking.py alone, and only of what is settled.
+    # `raw` and `reply` are emptied by services/privacy/blanking.py alone, only of what is settled.
     blanked_at = models.DateTimeField(null=True, editable=False)
     blanked = models.CharField(max_length=6, choices=Blanked.choices, blank=True, editable=False)
     dedupe_key = models.CharField(max_length=64, null=True)  # noqa: DJ001 - unique
@@ -65,7 +65,7 @@ class Message(models.Model):
     adapter_version = models.CharField(max_length=16, blank=True)
     extra = models.JSONField(default=dict, help_text="Leaves that no field takes, by JSON pointer")
     warnings = models.JSONField(default=list)
-    # Counted and committed before each attempt at filing it (labs/services/journal.py).
+    # Counted and committed before each attempt at filing it (labs/services/intake/journal.py).
     attempts = models.PositiveIntegerField(default=0)
     not_before = models.DateTimeField(null=True)
     pending_since = models.DateTimeField(null=True, help_text="It was received, or replayed")

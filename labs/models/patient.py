@@ -32,10 +32,10 @@ class Owner(models.Model):
     last_name = models.CharField(max_length=100, blank=True)
     phone = models.CharField(max_length=50, blank=True)
     email = models.EmailField(blank=True)
-    # The person asked for it (labs/services/erasing.py): name, phone and e-mail are empty for good,
+    # They asked for it (services/privacy/erasing.py): name, phone and e-mail are empty for good,
     # also where a file of the practice's still has them.
     erased_at = models.DateTimeField(null=True, editable=False)
-    # By these and by its animals' surname it is found (labs/queries/patient_search.py).
+    # By these and by its animals' surname it is found (labs/queries/registry/patient_search.py).
     first_key = DerivedField(max_length=100, editable=False, default="")
     phone_key = DerivedField(max_length=10, editable=False, default="")
     phone_end = DerivedField(max_length=10, editable=False, default="")  # backwards
@@ -128,7 +128,7 @@ class Patient(models.Model):
     # No animal, but the patient of test orders: no result is ever filed on it.
     is_test = models.BooleanField(default=False, editable=False)
     # The record that it was merged into, always one that stands itself. It keeps its names and ids,
-    # is found by them, and gets nothing new. Written by labs/services/merging.py alone.
+    # is found by them, and gets nothing new. Written by labs/services/registry/merging.py alone.
     merged_into = models.ForeignKey(
         "self",
         on_delete=models.PROTECT,

@@ -34,7 +34,7 @@ class Link(models.TextChoices):
 
 class LabRequest(models.Model):
     """An order of laboratory tests for one patient. Its state is derived by
-    `labs.services.states` from its tests and its submission, and written nowhere else."""
+    `labs.services.orders.states` from its tests and its submission, and written nowhere else."""
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, db_index=False)
     patient = models.ForeignKey("labs.Patient", on_delete=models.PROTECT, db_index=False)

@@ -1,7 +1,7 @@
 """What the analyzers measured. A test run has versions; versions and their rows never change.
 
 Which version is current, and which rows make up the current picture, is a pure function of all the
-versions of the run (labs/services/versions.py), so the order of arrival never decides.
+versions of the run (labs/services/intake/versions.py), so the order of arrival never decides.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ResultStatus(models.TextChoices):
     FINAL = "final", "Final"
     CORRECTED = "corrected", "Corrected"
     CANCELLED = "cancelled", "Cancelled"
-    # Never sent: as its message is read today, this run is not in it (labs/services/rereading.py).
+    # Never sent: as its message is read today, it is not there (services/intake/rereading.py).
     WITHDRAWN = "withdrawn", "Withdrawn"
 
 

@@ -7,7 +7,7 @@ from labs.querysets import ClinicQuerySet
 
 class Turnaround(models.Model):
     """How long a clinic's own orders take on one of its analyzers, from ordering to the first final
-    result: what was learnt of its newest runs by `labs.services.turnaround`. No row where there are
+    result: what was learnt of its newest runs by `turnaround`. No row where there are
     too few of them to say."""
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, db_index=False)

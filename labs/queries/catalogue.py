@@ -17,7 +17,7 @@ from labs.models import (
     ReferenceInterval,
     Species,
 )
-from labs.queries.progress import takes, turnarounds, usually
+from labs.queries.orders.progress import takes, turnarounds, usually
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from labs.models import (
     Patient,
     UnmatchedResult,
 )
-from labs.services import quick
+from labs.services.intake import quick
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

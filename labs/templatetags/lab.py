@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from labs import vendors
 from labs.models import Patient
 from labs.queries import words
-from labs.queries.nav import Nav, Waiting, nav, waiting
+from labs.queries.overview.nav import Nav, Waiting, nav, waiting
 from labs.views.access import who
 
 PLACES = {

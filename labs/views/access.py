@@ -21,7 +21,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from labs.models import Clinic, Membership, Role
-from labs.queries.nav import Nav
+from labs.queries.overview.nav import Nav
 from labs.querysets import works_now
 from labs.roles import RIGHTS
 

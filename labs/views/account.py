@@ -13,7 +13,7 @@ from labs import qr
 from labs.address import client_address
 from labs.errors import LabError
 from labs.models import SecondFactor
-from labs.services import guessing, pins, second_factor, signing_in
+from labs.services.people import guessing, pins, second_factor, signing_in
 from labs.views import devices, proof
 from labs.views.access import PROVEN, person_required
 

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import LabError
 from labs.models import Alarm
-from labs.queries.alarms import alarms_page
-from labs.services import alarms, escalation
+from labs.queries.reviews.alarms import alarms_page
+from labs.services.reviews import alarms, escalation
 from labs.views.access import StaffRequest, laboratory_required, load
 from labs.views.numbers import number
 

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.views.decorators.http import require_GET
 
 from labs.models import Attachment, Message, ReviewState
-from labs.services import viewing
+from labs.services.reviews import viewing
 from labs.views.access import (
     NOT_FOR_THE_DESK,
     StaffRequest,

@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from labs.queries import audit as queries
 from labs.queries.paging import page_number
+from labs.queries.records import audit as queries
 from labs.services.events import record
 from labs.views.access import StaffRequest, right_required, staff_required
 from labs.views.attachments import safe

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from labs.errors import LabError
 from labs.models import FollowUp, LabRequest
-from labs.queries.review import to_sign_together
-from labs.services import care, review
+from labs.queries.reviews.review import to_sign_together
+from labs.services.reviews import care, review
 from labs.views.access import StaffRequest, laboratory_required, load, right_required
 from labs.views.numbers import number
 

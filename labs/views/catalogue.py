@@ -11,7 +11,8 @@ from django.views.decorators.http import require_GET, require_POST
 from labs.errors import InvalidInput, LabError
 from labs.models import Analyte, Analyzer, OwnInterval, Panel
 from labs.queries.catalogue import catalogue_page, ranges_page
-from labs.services import orderable, own
+from labs.services import own
+from labs.services.orders import orderable
 from labs.views.access import (
     StaffRequest,
     laboratory_required,

@@ -9,8 +9,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import LabError
 from labs.models import ClinicCode, CodeKind, Species
-from labs.queries.codes import codes_page
-from labs.services import codes
+from labs.queries.orders.codes import codes_page
+from labs.services.orders import codes
 from labs.views.access import StaffRequest, load, right_required, staff_required
 
 ONLY_ADMINISTRATORS = "Only an administrator of the clinic may change the laboratory's codes."

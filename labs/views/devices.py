@@ -1,5 +1,5 @@
 """A browser remembers who has signed in there, so that wrong passwords typed elsewhere make nobody
-wait there (labs/services/guessing.py). It opens nothing: a password is asked for all the same."""
+wait there (services/people/guessing.py). It opens nothing: a password is asked for all the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
-from labs.services.guessing import account_hash
+from labs.services.people.guessing import account_hash
 
 SALT = "labs.devices"
 AGE = 180 * 24 * 60 * 60  # seconds

@@ -12,9 +12,9 @@ from django.views.decorators.http import require_GET, require_POST
 from labs.errors import LabError
 from labs.forms import FormKey
 from labs.models import EmergencyCode, Patient
-from labs.queries import emergency as queries
-from labs.queries.patients import search
-from labs.services import emergency, emergency_codes
+from labs.queries.orders import emergency as queries
+from labs.queries.registry.patients import search
+from labs.services.orders import emergency, emergency_codes
 from labs.views.access import StaffRequest, laboratory_required, load
 from labs.views.ordering import HITS, as_uuid
 from labs.views.polling import unchanged

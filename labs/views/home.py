@@ -4,12 +4,13 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from labs.queries import emergency, worklist_filters
-from labs.queries import worklist as queries
-from labs.queries.care import follow_ups_due
-from labs.queries.first_steps import Step, first_steps
-from labs.queries.nav import nav
+from labs.queries.orders import emergency
+from labs.queries.overview import worklist as queries
+from labs.queries.overview import worklist_filters
+from labs.queries.overview.first_steps import Step, first_steps
+from labs.queries.overview.nav import nav
 from labs.queries.paging import page_number
+from labs.queries.reviews.care import follow_ups_due
 from labs.services import clinics
 from labs.views.access import StaffRequest, right_required, staff_required
 from labs.views.polling import unchanged

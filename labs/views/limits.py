@@ -9,8 +9,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import LabError
 from labs.models import CriticalLimit, Species
-from labs.queries.limits import limits_page
-from labs.services import escalation, limits
+from labs.queries.reviews.limits import limits_page
+from labs.services.reviews import escalation, limits
 from labs.views.access import StaffRequest, load, right_required, staff_required
 from labs.views.numbers import number
 

@@ -13,7 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from labs.errors import InvalidInput, LabError
 from labs.models import UnmatchedResult
-from labs.queries import orphans
+from labs.queries.orphaned import orphans
 from labs.views.access import clinics_with, load
 from labs.views.match_page import Door, page
 

@@ -16,13 +16,14 @@ from django.utils import timezone
 from labs import roles
 from labs.matching.compare import serious_words
 from labs.models import MatchDecision, Patient, UnmatchedResult, UnmatchedState
-from labs.queries import orphans, patients
-from labs.queries.candidates import Candidate, candidates_for, rank, separated
-from labs.queries.refused import refused
-from labs.queries.witnesses import witnesses
+from labs.queries.orphaned import orphans
+from labs.queries.orphaned.candidates import Candidate, candidates_for, rank, separated
+from labs.queries.orphaned.refused import refused
+from labs.queries.orphaned.witnesses import witnesses
+from labs.queries.registry import patients
 from labs.queries.words import duration
-from labs.services import second_look
-from labs.services.automatic import TAKEN_BACK
+from labs.services.orphaned import second_look
+from labs.services.orphaned.automatic import TAKEN_BACK
 
 CARDS = 3
 DISMISSALS = ("Quality control run", "Test run", "Duplicate", "Not ours", "Unusable")

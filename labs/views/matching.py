@@ -15,11 +15,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labs.errors import InvalidInput, Stale
 from labs.matching.reading import plain
 from labs.models import LabRequest, MatchDecision, UnmatchedResult
-from labs.queries import orphans, shadow
-from labs.queries.candidates import Candidate, beside, candidates_for
-from labs.queries.second_look import to_check
-from labs.queries.witnesses import Witness
-from labs.services import automatic, matching, second_look
+from labs.queries.orphaned import orphans, shadow
+from labs.queries.orphaned.candidates import Candidate, beside, candidates_for
+from labs.queries.orphaned.second_look import to_check
+from labs.queries.orphaned.witnesses import Witness
+from labs.services.orphaned import automatic, matching, second_look
 from labs.views import ways_out
 from labs.views.access import laboratory_required
 from labs.views.match_act import act, load_orphan

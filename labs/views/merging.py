@@ -13,9 +13,9 @@ from django.views.decorators.http import require_http_methods
 from labs.errors import InvalidInput, LabError
 from labs.matching.reading import plain
 from labs.models import Merge, Patient
-from labs.queries.merging import Beside, beside, merge_page
-from labs.queries.patients import search, with_weight
-from labs.services import merging
+from labs.queries.registry.merging import Beside, beside, merge_page
+from labs.queries.registry.patients import search, with_weight
+from labs.services.registry import merging
 from labs.views.access import StaffRequest, load, right_required, staff_required
 from labs.views.match_act import STATUS
 from labs.views.ordering import HITS, as_uuid

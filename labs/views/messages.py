@@ -15,10 +15,11 @@ from django.views.decorators.http import require_GET, require_POST
 from labs import vendors
 from labs.errors import InvalidInput
 from labs.models import Message, MessageState
-from labs.queries import messages as queries
 from labs.queries.paging import page_number
-from labs.services import blanking, replaying, rereading
+from labs.queries.records import messages as queries
 from labs.services.events import record
+from labs.services.intake import replaying, rereading
+from labs.services.privacy import blanking
 from labs.views.access import StaffRequest, load, right_required, staff_required
 from labs.views.attachments import safe
 

@@ -10,8 +10,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from labs.errors import InvalidInput, LabError
 from labs.matching.reading import plain
 from labs.models import LabRequest, Patient
-from labs.queries.patients import search, with_weight
-from labs.services import moving, viewing
+from labs.queries.registry.patients import search, with_weight
+from labs.services.orders import moving
+from labs.services.reviews import viewing
 from labs.views.access import StaffRequest, load, right_required, staff_required
 from labs.views.numbers import number
 from labs.views.ordering import HITS, as_uuid

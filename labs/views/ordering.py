@@ -10,10 +10,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 from labs.errors import LabError, SentBefore
 from labs.forms import FormKey, RequestForm
 from labs.models import LabRequest, Patient
-from labs.queries import ordering as queries
-from labs.queries.codes import sent_as
-from labs.queries.patients import search, with_weight
-from labs.services import ordering, patients
+from labs.queries.orders import ordering as queries
+from labs.queries.orders.codes import sent_as
+from labs.queries.registry.patients import search, with_weight
+from labs.services.orders import ordering
+from labs.services.registry import patients
 from labs.views.access import StaffRequest, laboratory_required, load
 
 HITS = 8

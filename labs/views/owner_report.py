@@ -12,10 +12,10 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import InvalidInput, LabError
 from labs.models import ClinicLogo, LabRequest
-from labs.queries.owner_report import given, report
-from labs.queries.request_page import all_reviewed, heads
-from labs.queries.results import Results, results_of
-from labs.services import owner_report
+from labs.queries.orders.request_page import all_reviewed, heads
+from labs.queries.readings.owner_report import given, report
+from labs.queries.readings.results import Results, results_of
+from labs.services.reviews import owner_report
 from labs.views.access import StaffRequest, load, staff_required
 from labs.views.attachments import safe
 from labs.views.numbers import number

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from labs.errors import LabError, SentBefore
 from labs.forms import DeceasedForm, FormKey, LitterForm, OwnerForm
 from labs.models import Owner, Patient
-from labs.queries.patients import animals_of
-from labs.services import litters, patients
+from labs.queries.registry.patients import animals_of
+from labs.services.registry import litters, patients
 from labs.views.access import StaffRequest, load, staff_required
 
 

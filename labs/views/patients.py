@@ -12,10 +12,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 from labs.errors import LabError, SentBefore
 from labs.forms import FormKey, PatientForm
 from labs.models import LabRequest, Patient
-from labs.queries.merging import merges_of
 from labs.queries.paging import page_number
-from labs.queries.patients import patient_page, search, with_weight
-from labs.services import viewing
+from labs.queries.registry.merging import merges_of
+from labs.queries.registry.patients import patient_page, search, with_weight
+from labs.services.reviews import viewing
 from labs.views.access import StaffRequest, load, staff_required
 
 

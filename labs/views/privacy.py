@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import InvalidInput
 from labs.models import Owner
-from labs.queries import owner_data
-from labs.services import erasing
+from labs.queries.registry import owner_data
 from labs.services.events import record
+from labs.services.privacy import erasing
 from labs.views.access import StaffRequest, load, right_required, staff_required
 from labs.views.attachments import safe
 

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 
 from labs.models import SecondFactor
-from labs.services import pins, signing_in
 from labs.services.events import record
+from labs.services.people import pins, signing_in
 from labs.views import devices
 from labs.views.access import ACTIVE_CLINIC, BEGAN, PROVEN, StaffRequest
 

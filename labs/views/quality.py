@@ -9,8 +9,8 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from labs.queries import quality as queries
-from labs.services import quality
+from labs.queries.orphaned import quality as queries
+from labs.services.orphaned import quality
 from labs.views.access import StaffRequest, right_required, staff_required
 
 NOT_ALLOWED = "Your role here does not decide about unmatched results; ask a technician."

@@ -8,8 +8,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import LabError
-from labs.queries.reconciliation import charges_csv, reconciliation
-from labs.services import billing
+from labs.queries.overview.reconciliation import charges_csv, reconciliation
+from labs.services.reviews import billing
 from labs.views.access import StaffRequest, staff_required
 from labs.views.attachments import safe
 

@@ -14,11 +14,12 @@ from django.views.decorators.http import require_GET, require_POST
 from labs.errors import InvalidInput, LabError
 from labs.forms import FormKey
 from labs.models import LabRequest
-from labs.queries.patients import with_weight
-from labs.queries.progress import submission_of
-from labs.queries.request_page import all_reviewed, head, heads, request_page
-from labs.queries.versions import versions_page
-from labs.services import ordering, outbox, review, viewing
+from labs.queries.orders.progress import submission_of
+from labs.queries.orders.request_page import all_reviewed, head, heads, request_page
+from labs.queries.readings.versions import versions_page
+from labs.queries.registry.patients import with_weight
+from labs.services.orders import ordering, outbox
+from labs.services.reviews import review, viewing
 from labs.tube_labels import SIZES, USUAL
 from labs.views.access import StaffRequest, laboratory_required, load, staff_required
 from labs.views.numbers import number

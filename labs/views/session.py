@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from labs.address import client_address
 from labs.forms import ForgottenForm, SignInForm
 from labs.models import Clinic
-from labs.services import guessing, letters, second_factor, signing_in
+from labs.services.people import guessing, letters, second_factor, signing_in
 from labs.views import devices, proof
 from labs.views.access import ACTIVE_CLINIC, StaffRequest, staff_required, who
 

@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
-from labs.services import guessing, pins, second_factor
+from labs.services.people import guessing, pins, second_factor
 from labs.views import proof
 from labs.views.access import StaffRequest, staff_required
 from labs.views.account import turn_of

@@ -7,9 +7,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from labs.models import Patient
-from labs.queries.patients import with_weight
-from labs.queries.trends import SPANS, trends
-from labs.services import viewing
+from labs.queries.readings.trends import SPANS, trends
+from labs.queries.registry.patients import with_weight
+from labs.services.reviews import viewing
 from labs.views.access import StaffRequest, load, staff_required
 
 

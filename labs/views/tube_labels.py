@@ -5,7 +5,7 @@ from django.views.decorators.http import require_GET
 
 from labs import tube_labels
 from labs.models import LabRequest
-from labs.queries.tube_labels import labels_of
+from labs.queries.orders.tube_labels import labels_of
 from labs.views.access import StaffRequest, laboratory_required, load
 from labs.views.attachments import safe
 

@@ -16,10 +16,10 @@ from django.views.decorators.http import require_http_methods
 from labs.errors import InvalidInput, LabError
 from labs.forms import LOCAL_TIME, FormKey
 from labs.models import Analyzer, LabRequest, Panel, Patient, TestRun
-from labs.queries.patients import with_weight
-from labs.queries.typed import understood_words
-from labs.services import typed
-from labs.services.typed import Line, lines_of, understood
+from labs.queries.readings.typed import understood_words
+from labs.queries.registry.patients import with_weight
+from labs.services.intake import typed
+from labs.services.intake.typed import Line, lines_of, understood
 from labs.views.access import StaffRequest, laboratory_required, load, right_required
 from labs.views.numbers import number
 

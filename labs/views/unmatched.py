@@ -7,12 +7,13 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from labs.models import UnmatchedResult, UnmatchedState
-from labs.queries import events, shadow
-from labs.queries import unmatched as queries
+from labs.queries.orphaned import shadow
+from labs.queries.orphaned import unmatched as queries
+from labs.queries.orphaned.witnesses import Witness, witnesses
 from labs.queries.paging import page_number
-from labs.queries.witnesses import Witness, witnesses
-from labs.services import second_look
-from labs.services.automatic import TAKEN_BACK
+from labs.queries.records import events
+from labs.services.orphaned import second_look
+from labs.services.orphaned.automatic import TAKEN_BACK
 from labs.views.access import StaffRequest, laboratory_required, load
 from labs.views.polling import unchanged
 

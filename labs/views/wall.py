@@ -16,10 +16,10 @@ from django_htmx.http import HttpResponseClientRedirect
 from labs import qr
 from labs.errors import LabError
 from labs.models import WallScreen
-from labs.queries import wall as queries
-from labs.queries import worklist
-from labs.queries.nav import nav
-from labs.services import wall
+from labs.queries.overview import wall as queries
+from labs.queries.overview import worklist
+from labs.queries.overview.nav import nav
+from labs.services.people import wall
 from labs.views.access import StaffRequest, load, right_required, staff_required
 
 AGE = 400 * 24 * 60 * 60  # seconds: as long as browsers keep a cookie; seen daily it is renewed

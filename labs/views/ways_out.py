@@ -18,9 +18,9 @@ from labs.errors import LabError
 from labs.forms import PatientForm
 from labs.matching.reading import is_placeholder, weight_kg
 from labs.models import Patient, Sex, Species, UnmatchedResult
-from labs.queries.duplicates import Duplicate, duplicates, owners_called
+from labs.queries.registry.duplicates import Duplicate, duplicates, owners_called
 from labs.queries.words import listed
-from labs.services import newcomers, presence, splitting
+from labs.services.orphaned import newcomers, presence, splitting
 from labs.views.match_act import STATUS, act, load_orphan, version_of
 from labs.views.match_page import STAFF, Door, said, urls
 from labs.views.numbers import number

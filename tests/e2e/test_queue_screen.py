@@ -14,8 +14,8 @@ from django.test import Client
 from django.utils import timezone
 
 from labs.models import Clinic, LabEvent, MatchDecision, UnmatchedResult
-from labs.queries.automatic import MODEL
-from labs.services import automatic, matching
+from labs.queries.orphaned.automatic import MODEL
+from labs.services.orphaned import automatic, matching
 from tests import factories
 
 pytestmark = [

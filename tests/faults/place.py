@@ -15,7 +15,7 @@ def main(clinics: int, orders: int, every: float) -> None:
     from integrations.heska import connections
     from labs import vendors
     from labs.models import Clinic, Panel, Patient
-    from labs.services import ordering
+    from labs.services.orders import ordering
     from tests import factories
 
     panels = list(Panel.objects.filter(code__in=("HHEM-1", "HDC-3")))

@@ -18,7 +18,7 @@ def main(clinics: int, requests: int) -> list[dict[str, Any]]:
 
     from integrations.heska import connections
     from labs.models import Panel
-    from labs.services import ordering
+    from labs.services.orders import ordering
     from tests import factories
 
     call_command("migrate", verbosity=0)

@@ -19,7 +19,7 @@ from integrations.heska import views
 from labs.ids import receipt_id
 from labs.models import Clinic, Message, Patient
 from labs.querysets import ClinicQuerySet
-from labs.services import journal, quick, versions
+from labs.services.intake import journal, quick, versions
 
 __all__ = ["application"]
 

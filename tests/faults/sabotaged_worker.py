@@ -15,7 +15,7 @@ from pims.wsgi import application  # sets Django up, so it comes first
 
 # isort: split
 from labs.models import Submission
-from labs.services import submissions
+from labs.services.orders import submissions
 from pims.celery import app
 
 __all__ = ["app", "application"]

@@ -23,7 +23,7 @@ def main() -> dict[str, Any]:
     from django.urls import reverse
 
     from labs.models import Role, SecondFactor
-    from labs.services import second_factor
+    from labs.services.people import second_factor
     from labs.views.access import PROVEN
     from pims.idle import BEGAN, USED
     from tests import factories

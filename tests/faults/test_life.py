@@ -37,18 +37,12 @@ from labs.models import (
     TestRun,
     UnmatchedResult,
 )
-from labs.queries.journal import balance
+from labs.queries.records.journal import balance
 from labs.report import Identity
-from labs.services import (
-    journal,
-    matching,
-    moving,
-    ordering,
-    review,
-    splitting,
-    states,
-    versions,
-)
+from labs.services.intake import journal, versions
+from labs.services.orders import moving, ordering, states
+from labs.services.orphaned import matching, splitting
+from labs.services.reviews import review
 from tests import factories
 from tests.faults.conftest import FULL
 

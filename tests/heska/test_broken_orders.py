@@ -17,7 +17,7 @@ from integrations.heska import connections
 from integrations.heska.models import Connection
 from integrations.heska.services import delivery
 from labs.models import Clinic, LabRequest, Patient, Role, Submission
-from labs.services.codes import remove_code, set_code
+from labs.services.orders.codes import remove_code, set_code
 from tests.factories import make_clinic, make_patient, make_request, make_staff
 from tests.simulator import Simulator, running
 

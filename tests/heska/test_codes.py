@@ -10,7 +10,7 @@ from integrations.heska.services import delivery
 from integrations.heska.wire import codes
 from integrations.heska.wire.tables import SPECIES_OUT, breeds
 from labs.models import ClinicCode, LabEvent, Patient
-from labs.services.codes import remove_code, set_code
+from labs.services.orders.codes import remove_code, set_code
 from tests.factories import make_clinic, make_patient, make_request
 
 

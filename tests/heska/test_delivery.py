@@ -12,7 +12,7 @@ from integrations.heska.models import Connection
 from integrations.heska.services import delivery
 from labs.models import LabEvent, Message, Patient, Submission
 from labs.order import Receipt
-from labs.services import ordering, outbox, submissions, sweeping
+from labs.services.orders import ordering, outbox, submissions, sweeping
 from tests.factories import make_clinic, make_owner, make_patient, make_request, make_staff
 from tests.heska import examples
 from tests.heska.conftest import TOKEN

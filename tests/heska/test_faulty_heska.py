@@ -21,7 +21,7 @@ from integrations.heska.connections import connect
 from integrations.heska.models import Connection
 from integrations.heska.services import delivery
 from labs.models import LabRequest, Submission
-from labs.services import outbox
+from labs.services.orders import outbox
 from tests.factories import make_clinic, make_patient, make_request
 from tests.simulator import Simulator, running
 

@@ -18,7 +18,7 @@ from integrations.heska.answers import Reply
 from integrations.heska.services import delivery
 from integrations.heska.wire import outbound
 from labs.models import LabRequest, Message, RequestedTest, Submission
-from labs.services import outbox
+from labs.services.orders import outbox
 from tests.factories import make_clinic, make_patient, make_request
 from tests.heska import examples
 

@@ -16,7 +16,7 @@ from integrations.heska.connections import connect, create_client
 from integrations.heska.models import InboundClient
 from integrations.heska.services import filing
 from labs.models import LabResult, Message, TestRun, UnmatchedResult
-from labs.services import journal, replaying, results
+from labs.services.intake import journal, replaying, results
 from tests.factories import make_clinic, make_owner, make_patient, make_request
 from tests.heska import examples
 

@@ -17,7 +17,7 @@ from integrations.heska import connections
 from integrations.heska.models import Connection
 from integrations.heska.services import addresses, delivery
 from labs.models import LabRequest, Submission
-from labs.services import outbox, sweeping
+from labs.services.orders import outbox, sweeping
 from tests import factories
 from tests.heska.conftest import TOKEN
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import LabEvent, Message
-from labs.services import journal, replaying, results
+from labs.services.intake import journal, replaying, results
 from tests.factories import make_clinic, make_staff
 from tests.heska import examples
 from tests.heska.test_rereading import make_order, post, story

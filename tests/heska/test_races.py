@@ -7,7 +7,7 @@ import pytest
 from integrations.heska.services import filing
 from labs.models import LabResult, Message
 from labs.querysets import MessageQuerySet
-from labs.services import journal
+from labs.services.intake import journal
 from tests.factories import VENDOR, make_request
 from tests.faults import bodies
 

@@ -12,11 +12,13 @@ from integrations.heska.models import Connection
 from integrations.heska.services.delivery import deliver
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import LabEvent, LabRequest, MessageState, Panel, Patient, Sex, UnmatchedResult
-from labs.queries.candidates import candidates_for
-from labs.queries.patients import search
-from labs.services import emergency_codes, imports, matching, ordering, patients
-from labs.services.csv_file import ImportRefused
-from labs.services.emergency import choose
+from labs.queries.orphaned.candidates import candidates_for
+from labs.queries.registry.patients import search
+from labs.services.orders import emergency_codes, ordering
+from labs.services.orders.emergency import choose
+from labs.services.orphaned import matching
+from labs.services.registry import imports, patients
+from labs.services.registry.csv_file import ImportRefused
 from tests import factories
 
 pytestmark = pytest.mark.django_db

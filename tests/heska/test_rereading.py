@@ -29,7 +29,9 @@ from labs.models import (
     Patient,
     UnmatchedResult,
 )
-from labs.services import journal, matching, reread_plan, rereading, review
+from labs.services.intake import journal, reread_plan, rereading
+from labs.services.orphaned import matching
+from labs.services.reviews import review
 from tests.factories import make_clinic, make_patient, make_request, make_staff
 from tests.heska import examples
 from tests.shell import lines, said

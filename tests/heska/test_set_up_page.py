@@ -24,7 +24,7 @@ from labs.models import (
     Submission,
     SubmissionState,
 )
-from labs.services import journal
+from labs.services.intake import journal
 from tests import factories
 from tests.heska import examples
 from tests.heska.conftest import TOKEN

@@ -13,7 +13,7 @@ from integrations.heska.services import delivery
 from labs import vendors
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import LabEvent, LabRequest, Role, Submission
-from labs.services import ordering, outbox, sweeping
+from labs.services.orders import ordering, outbox, sweeping
 from tests.factories import make_clinic, make_patient, make_request, make_staff
 from tests.heska.conftest import TOKEN
 

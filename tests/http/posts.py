@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Panel, Patient
-from labs.services import merging
-from labs.services.typed import Line, lines_of
+from labs.services.intake.typed import Line, lines_of
+from labs.services.registry import merging
 from labs.views.typed import ENDS, seal
 from tests.heska import examples
 from tests.http.world import Place, World

@@ -39,9 +39,15 @@ from labs.models import (
     UnmatchedResult,
     Visit,
 )
-from labs.services import care, emergency_codes, journal, matching, merging, own, review, wall
-from labs.services.codes import set_code
-from labs.services.limits import set_limit
+from labs.services import own
+from labs.services.intake import journal
+from labs.services.orders import emergency_codes
+from labs.services.orders.codes import set_code
+from labs.services.orphaned import matching
+from labs.services.people import wall
+from labs.services.registry import merging
+from labs.services.reviews import care, review
+from labs.services.reviews.limits import set_limit
 from labs.views.access import ENTERED
 from pims.idle import USED
 from tests import factories

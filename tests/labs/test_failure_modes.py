@@ -31,10 +31,12 @@ from labs.models import (
     UnmatchedResult,
     Visit,
 )
-from labs.queries.history import history
-from labs.queries.nav import nav
+from labs.queries.overview.nav import nav
+from labs.queries.readings.history import history
 from labs.report import File, Identity, Report, Run
-from labs.services import matching, results, review, splitting
+from labs.services.intake import results
+from labs.services.orphaned import matching, splitting
+from labs.services.reviews import review
 from tests import factories
 
 pytestmark = pytest.mark.django_db

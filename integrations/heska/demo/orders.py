@@ -26,9 +26,10 @@ from labs.models import (
     Submission,
 )
 from labs.order import Receipt
-from labs.services import journal, states, submissions
 from labs.services.events import record
-from labs.services.ordering import Collection, create_request
+from labs.services.intake import journal
+from labs.services.orders import states, submissions
+from labs.services.orders.ordering import Collection, create_request
 
 Json = dict[str, Any]
 

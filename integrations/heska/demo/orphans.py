@@ -13,7 +13,7 @@ from integrations.heska.demo.today import Day
 from integrations.heska.simulator.bodies import orphan_people
 from integrations.heska.wire.tables import SPECIES_IN
 from labs.models import Role, UnmatchedResult
-from labs.services import matching
+from labs.services.orphaned import matching
 
 Json = dict[str, Any]
 DAY = 24 * 60

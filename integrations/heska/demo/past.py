@@ -13,7 +13,8 @@ from integrations.heska.demo.practices import Opened
 from integrations.heska.demo.stories import DIED, DOGS_ONLY, Episode, episodes
 from integrations.heska.simulator.catalogue import TESTS
 from labs.models import LabRequest, Patient, Role
-from labs.services import patients, review
+from labs.services.registry import patients
+from labs.services.reviews import review
 
 FIRST_EXTERNAL_ID = 71_000
 OPENS = 9  # o'clock, in the clinic's own time

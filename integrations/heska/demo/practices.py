@@ -12,8 +12,8 @@ from integrations.heska.simulator.bodies import serial_number
 from integrations.heska.simulator.catalogue import TESTS
 from labs.models import Analyzer, Clinic, Role
 from labs.services.clinics import create_clinic
-from labs.services.imports import import_patients
-from labs.services.staff import create_staff
+from labs.services.people.staff import create_staff
+from labs.services.registry.imports import import_patients
 
 DATA = Path(__file__).parent / "data"
 

@@ -14,8 +14,9 @@ from integrations.heska.demo.practices import Opened
 from integrations.heska.simulator import corrections
 from integrations.heska.simulator.bodies import preliminary
 from labs.models import Message, Patient, Role
-from labs.services import patients, submissions
-from labs.services.ordering import cancel_request
+from labs.services.orders import submissions
+from labs.services.orders.ordering import cancel_request
+from labs.services.registry import patients
 
 # The request that the contract's example bodies 03, 04, 06 and 07 speak of.
 EXAMPLE_IDS = ("VL-3F7K2M9Q", "k9d2c7e1f0a84bX5mQ2rTz")

@@ -20,7 +20,7 @@ from integrations.heska.models import Connection
 from integrations.heska.wire import outbound, receipts
 from labs.failpoints import failpoint
 from labs.models import Message, MessageState, Submission
-from labs.services import submissions
+from labs.services.orders import submissions
 
 log = logging.getLogger(__name__)
 # For all calls of one attempt. The tasks' own limit is 60 s, the claim's lease 120 s.

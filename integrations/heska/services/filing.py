@@ -15,7 +15,8 @@ from integrations.heska.wire import inbound, strict
 from labs.errors import NotReadable
 from labs.models import LabRequest, Message, MessageState, UnmatchedReason
 from labs.report import Report
-from labs.services import journal, results, states
+from labs.services.intake import journal, results
+from labs.services.orders import states
 
 log = logging.getLogger(__name__)
 # For the parts of one array while its sender waits: it gives up on us after 5 s, and so does

@@ -7,8 +7,8 @@ from django.core.management.base import CommandParser
 
 from labs.management import base
 from labs.models import Clinic
-from labs.queries import vocabulary
-from labs.services.vocabulary import rebuild
+from labs.queries.orphaned import vocabulary
+from labs.services.orphaned.vocabulary import rebuild
 
 
 class Command(base.LabCommand):

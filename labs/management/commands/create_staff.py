@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 
 from labs.management import base
 from labs.models import Role
-from labs.services.staff import create_staff
+from labs.services.people.staff import create_staff
 
 
 class Command(base.LabCommand):

@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from labs.management.imports import ImportCommand
-from labs.services.csv_visits import COLUMNS
-from labs.services.imports import import_visits
+from labs.services.registry.csv_visits import COLUMNS
+from labs.services.registry.imports import import_visits
 
 
 class Command(ImportCommand):

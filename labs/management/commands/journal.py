@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from labs.management import base
-from labs.queries import journal
+from labs.queries.records import journal
 
 
 class Command(base.LabCommand):

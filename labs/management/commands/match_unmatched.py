@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from labs.management import base
-from labs.queries import orphans
-from labs.queries.candidates import beside, candidates_for
-from labs.services.matching import match
+from labs.queries.orphaned import orphans
+from labs.queries.orphaned.candidates import beside, candidates_for
+from labs.services.orphaned.matching import match
 
 
 class Command(base.LabCommand):

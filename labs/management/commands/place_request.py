@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 from labs import vendors
 from labs.management import base
 from labs.models import Submission
-from labs.services.ordering import place_request
+from labs.services.orders.ordering import place_request
 
 
 class Command(base.LabCommand):

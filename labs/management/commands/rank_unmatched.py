@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from labs.management import base
-from labs.queries import automatic, candidates, orphans
-from labs.queries.refused import refused
+from labs.queries.orphaned import automatic, candidates, orphans
+from labs.queries.orphaned.refused import refused
 
 
 class Command(base.LabCommand):

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from labs.management import base
-from labs.queries import journal
+from labs.queries.records import journal
 
 
 class Command(base.LabCommand):

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from labs.management import base
 from labs.models import Message
-from labs.services import replaying, rereading
+from labs.services.intake import replaying, rereading
 
 
 class Command(base.LabCommand):

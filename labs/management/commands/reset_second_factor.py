@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import CommandParser
 
 from labs.management import base
-from labs.services import letters, second_factor
+from labs.services.people import letters, second_factor
 
 
 class Command(base.LabCommand):

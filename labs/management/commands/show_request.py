@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 
 from labs.management import base
 from labs.models import Submission
-from labs.queries import observations
+from labs.queries.readings import observations
 
 
 class Command(base.LabCommand):

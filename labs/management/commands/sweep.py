@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from labs.management import base
-from labs.services import journal, sweeping
+from labs.services.intake import journal
+from labs.services.orders import sweeping
 
 
 class Command(base.LabCommand):

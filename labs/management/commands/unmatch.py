@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from labs.management import base
-from labs.services.matching import unmatch
+from labs.services.orphaned.matching import unmatch
 
 
 class Command(base.LabCommand):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from labs import vendors
 from labs.models import Attachment, LabResult, Message, Observation, Submission
-from labs.services import journal
+from labs.services.intake import journal
 from tests.factories import make_clinic, make_message, make_request, make_result, make_unmatched
 from tests.shell import answer, lines, said
 

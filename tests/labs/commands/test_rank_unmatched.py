@@ -9,8 +9,8 @@ from django.db import connection
 from django.utils import timezone
 
 from labs.models import Clinic, LabRequest, UnmatchedResult, Visit
-from labs.services import matching
-from labs.services.imports import import_patients, import_visits
+from labs.services.orphaned import matching
+from labs.services.registry.imports import import_patients, import_visits
 from tests import factories
 from tests.shell import lines, said
 

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError
 
 from labs.models import LabRequest, Patient
-from labs.queries.observations import KEYS
+from labs.queries.readings.observations import KEYS
 from labs.report import Identity
 from tests.factories import (
     make_clinic,
@@ -122,7 +122,8 @@ def test_show_request_lists_what_is_current_as_delivered() -> None:
     assert [tuple(row) for row in shown["observations"]] == [KEYS] * 4
     assert [tuple(row.values()) for row in shown["observations"]] == [
         ("HHEM-1", "WBC", "6.130", 6.13, None, "10^3/uL", 4.0, 16.53, "N", "N", None),
-        ("HHEM-1", "PLT", "< 2", 2, "<", "10^3/uL", 126, 660, "L", "L", None),
+        # Delivered as low; critical by the limits that count where a clinic has set none.
+        ("HHEM-1", "PLT", "< 2", 2, "<", "10^3/uL", 126, 660, "L", "LL", None),
         ("HHEM-1", "MPV", "*****", None, None, "fL", None, None, None, None, "not_calculable"),
         ("HHEM-1", "HGB", None, None, None, None, None, None, None, None, "missing"),
     ]

@@ -6,7 +6,7 @@ from django.db import connection
 
 from labs.models import LabRequest, MatchDecision, UnmatchedReason, UnmatchedResult
 from labs.report import Identity
-from labs.services import results
+from labs.services.intake import results
 from tests.factories import (
     make_clinic,
     make_message,

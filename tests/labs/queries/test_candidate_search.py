@@ -10,11 +10,11 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from labs.models import Clinic, Patient, UnmatchedResult, Visit
-from labs.queries import candidates
-from labs.queries.candidate_ranges import HERE
-from labs.queries.candidate_search import NAMESAKES
-from labs.queries.orphans import runs_of
-from labs.services import matching
+from labs.queries.orphaned import candidates
+from labs.queries.orphaned.candidate_ranges import HERE
+from labs.queries.orphaned.candidate_search import NAMESAKES
+from labs.queries.orphaned.orphans import runs_of
+from labs.services.orphaned import matching
 from tests import factories
 
 pytestmark = pytest.mark.django_db

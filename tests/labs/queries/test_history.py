@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from labs.models import LabRequest, Patient
-from labs.queries.history import KEEP, history
+from labs.queries.readings.history import KEEP, history
 from labs.report import Identity, Row
 from tests import factories
 

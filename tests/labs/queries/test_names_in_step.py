@@ -11,10 +11,10 @@ from django.test import Client
 from django.utils import timezone
 
 from labs.models import Clinic, NameCount, Owner, Patient, Visit
-from labs.queries import vocabulary
-from labs.services import patients
-from labs.services.imports import import_patients, import_visits
-from labs.services.patients import update_patient
+from labs.queries.orphaned import vocabulary
+from labs.services.registry import patients
+from labs.services.registry.imports import import_patients, import_visits
+from labs.services.registry.patients import update_patient
 from tests import factories
 from tests.shell import lines, said
 

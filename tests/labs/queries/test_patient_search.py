@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from labs.models import Clinic, Owner, Patient
-from labs.queries.patients import search
+from labs.queries.registry.patients import search
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -33,19 +33,14 @@ from labs.models import (
     TestRun,
     UnmatchedResult,
 )
-from labs.services import (
-    care,
-    emergency_codes,
-    escalation,
-    matching,
-    merging,
-    own,
-    pins,
-    review,
-    wall,
-)
-from labs.services.codes import set_code
-from labs.services.limits import set_limit
+from labs.services import own
+from labs.services.orders import emergency_codes
+from labs.services.orders.codes import set_code
+from labs.services.orphaned import matching
+from labs.services.people import pins, wall
+from labs.services.registry import merging
+from labs.services.reviews import care, escalation, review
+from labs.services.reviews.limits import set_limit
 from tests import factories
 
 COUNTS = Path(__file__).parent.parent / "query_counts.json"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from labs.models import UnmatchedResult
-from labs.queries.refused import refused
+from labs.queries.orphaned.refused import refused
 from labs.report import Identity
-from labs.services import matching, results, splitting
+from labs.services.intake import results
+from labs.services.orphaned import matching, splitting
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -9,11 +9,11 @@ from django.test import Client
 
 from labs.matching.rule import sentences
 from labs.models import Clinic, MatchDecision, Patient, UnmatchedResult
-from labs.queries import shadow
-from labs.queries.automatic import MODEL
-from labs.queries.candidates import candidates_for
-from labs.queries.orphans import runs_of
-from labs.services import matching
+from labs.queries.orphaned import shadow
+from labs.queries.orphaned.automatic import MODEL
+from labs.queries.orphaned.candidates import candidates_for
+from labs.queries.orphaned.orphans import runs_of
+from labs.services.orphaned import matching
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -15,8 +15,9 @@ from django.db import connection, connections
 
 from labs.errors import InvalidInput, NotAllowed, Stale
 from labs.models import Alarm, AlarmNotice, CriticalLimit, LabEvent, Observation, Role
-from labs.queries.nav import nav
-from labs.services import alarms, escalation, limits, results, review
+from labs.queries.overview.nav import nav
+from labs.services.intake import results
+from labs.services.reviews import alarms, escalation, limits, review
 from tests.factories import (
     make_clinic,
     make_message,

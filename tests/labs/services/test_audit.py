@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from labs.models import LabEvent, append_only
 from labs.services.events import record
-from labs.services.retention import forget_old_events
+from labs.services.privacy.retention import forget_old_events
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -25,9 +25,9 @@ from labs.models import (
     TestRun,
     UnmatchedResult,
 )
-from labs.queries import shadow
-from labs.queries.automatic import MODEL
-from labs.services import automatic, automatic_switch, matching, splitting
+from labs.queries.orphaned import shadow
+from labs.queries.orphaned.automatic import MODEL
+from labs.services.orphaned import automatic, automatic_switch, matching, splitting
 from pims.celery_settings import settings as celery
 from pims.tasks import match_automatically
 from tests import factories
@@ -114,8 +114,8 @@ def test_never_where_two_open_requests_wait_for_the_test(
 
 
 def _targets(waiting: UnmatchedResult) -> Any:
-    from labs.queries.candidates import rank
-    from labs.queries.orphans import runs_of
+    from labs.queries.orphaned.candidates import rank
+    from labs.queries.orphaned.orphans import runs_of
 
     return rank(waiting, runs=runs_of(waiting)).found[0].targets
 
@@ -185,9 +185,9 @@ def test_never_what_a_person_has_touched(clinic: Clinic, biscuit: Patient, ana: 
 
 
 def facts(unmatched: UnmatchedResult) -> str:
-    from labs.queries.automatic import would_be
-    from labs.queries.candidates import rank
-    from labs.queries.orphans import runs_of
+    from labs.queries.orphaned.automatic import would_be
+    from labs.queries.orphaned.candidates import rank
+    from labs.queries.orphaned.orphans import runs_of
 
     unmatched.refresh_from_db()
     runs = runs_of(unmatched)
@@ -324,7 +324,7 @@ def test_one_disagreement_keeps_it_off_until_it_is_proven_anew(
         automatic_switch.switch(acting_user=admin, clinic=clinic, to="on")
     # Another way of scoring has proven nothing.
     prove(clinic, biscuit, 2)
-    monkeypatch.setattr("labs.queries.automatic.MODEL", "another")
+    monkeypatch.setattr("labs.queries.orphaned.automatic.MODEL", "another")
     assert shadow.shadow(clinic).agree == 0  # type: ignore[union-attr]
 
 

@@ -25,7 +25,9 @@ from labs.models import (
     UnmatchedState,
 )
 from labs.models import kept_bodies as guard
-from labs.services import blanking, journal, matching, replaying, rereading
+from labs.services.intake import journal, replaying, rereading
+from labs.services.orphaned import matching
+from labs.services.privacy import blanking
 from tests import factories
 
 pytestmark = pytest.mark.django_db

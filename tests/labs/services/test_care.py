@@ -11,10 +11,10 @@ from django.urls import reverse
 
 from labs.errors import InvalidInput, NotAllowed, Stale
 from labs.models import LabEvent, LabRequest, Role
-from labs.queries.care import care_of, follow_ups_due, follow_ups_of
-from labs.queries.results import results_of
-from labs.queries.worklist_filters import Filters
-from labs.services import care, escalation, review
+from labs.queries.overview.worklist_filters import Filters
+from labs.queries.readings.results import results_of
+from labs.queries.reviews.care import care_of, follow_ups_due, follow_ups_of
+from labs.services.reviews import care, escalation, review
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -157,7 +157,7 @@ def test_the_pages_say_it(clinic, lab_request, alice, bob):
 
 
 def care_today(clinic):
-    from labs.queries.care import today
+    from labs.queries.reviews.care import today
 
     return today(clinic)
 

@@ -6,8 +6,8 @@ import pytest
 
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import ClinicCode, LabEvent, Observation
-from labs.queries.codes import codes_page
-from labs.services.codes import remove_code, set_code
+from labs.queries.orders.codes import codes_page
+from labs.services.orders.codes import remove_code, set_code
 from tests.factories import (
     make_clinic,
     make_patient,

@@ -12,7 +12,8 @@ from django.core.exceptions import ValidationError
 from django.db import connections
 
 from labs.models import LabEvent, Role
-from labs.services import digest, review
+from labs.services.orphaned import digest
+from labs.services.reviews import review
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -25,7 +25,8 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.report import Identity
-from labs.services import emergency, emergency_codes, matching
+from labs.services.orders import emergency, emergency_codes
+from labs.services.orphaned import matching
 from tests.factories import (
     make_clinic,
     make_patient,

@@ -31,9 +31,12 @@ from labs.models import (
     Submission,
     UnmatchedResult,
 )
-from labs.queries import vocabulary
+from labs.queries.orphaned import vocabulary
 from labs.report import Identity
-from labs.services import erasing, imports, journal, matching
+from labs.services.intake import journal
+from labs.services.orphaned import matching
+from labs.services.privacy import erasing
+from labs.services.registry import imports
 from tests import factories
 
 pytestmark = pytest.mark.django_db

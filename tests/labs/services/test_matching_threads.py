@@ -12,7 +12,7 @@ from django.db import connections
 
 from labs.errors import InvalidInput, Stale
 from labs.models import LabRequest, MatchDecision, UnmatchedResult
-from labs.services import matching
+from labs.services.orphaned import matching
 from tests import factories
 
 ROUNDS = 1000 if os.environ.get("FULL") == "1" else 3

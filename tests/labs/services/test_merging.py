@@ -26,24 +26,17 @@ from labs.models import (
     Visit,
     Weight,
 )
-from labs.queries.automatic import would_be
-from labs.queries.candidates import Ranked, rank
-from labs.queries.duplicates import duplicates
-from labs.queries.patients import search
-from labs.queries.refused import refused
-from labs.queries.vocabulary import differences
+from labs.queries.orphaned.automatic import would_be
+from labs.queries.orphaned.candidates import Ranked, rank
+from labs.queries.orphaned.refused import refused
+from labs.queries.orphaned.vocabulary import differences
+from labs.queries.registry.duplicates import duplicates
+from labs.queries.registry.patients import search
 from labs.report import Identity
-from labs.services import (
-    emergency,
-    emergency_codes,
-    matching,
-    merging,
-    moving,
-    ordering,
-    patients,
-    submissions,
-)
-from labs.services.imports import import_patients, import_visits
+from labs.services.orders import emergency, emergency_codes, moving, ordering, submissions
+from labs.services.orphaned import matching
+from labs.services.registry import merging, patients
+from labs.services.registry.imports import import_patients, import_visits
 from tests import factories
 
 pytestmark = pytest.mark.django_db

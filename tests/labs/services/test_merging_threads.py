@@ -22,9 +22,11 @@ from labs.models import (
     TestRun,
     UnmatchedResult,
 )
-from labs.queries.vocabulary import differences
-from labs.services import matching, merging, moving, ordering, patients
-from labs.services.imports import import_patients
+from labs.queries.orphaned.vocabulary import differences
+from labs.services.orders import moving, ordering
+from labs.services.orphaned import matching
+from labs.services.registry import merging, patients
+from labs.services.registry.imports import import_patients
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)

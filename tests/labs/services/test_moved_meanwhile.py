@@ -15,8 +15,9 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.order import Receipt
-from labs.queries.event_words import EVENT_WORDS
-from labs.services import matching, moving, ordering, submissions
+from labs.queries.records.event_words import EVENT_WORDS
+from labs.services.orders import moving, ordering, submissions
+from labs.services.orphaned import matching
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -9,9 +9,12 @@ from django.db import connections
 
 from labs.errors import InvalidInput, NotAllowed, Stale
 from labs.models import LabRequest, Message, Submission, UnmatchedResult
-from labs.queries.history import history
+from labs.queries.readings.history import history
 from labs.report import Identity
-from labs.services import emergency, emergency_codes, matching, moving, results, review, submissions
+from labs.services.intake import results
+from labs.services.orders import emergency, emergency_codes, moving, submissions
+from labs.services.orphaned import matching
+from labs.services.reviews import review
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -14,7 +14,7 @@ from kombu.exceptions import ChannelError, OperationalError
 from labs import vendors
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import LabEvent, LabRequest, Panel, RequestedTest, Specimen, Submission
-from labs.services import ordering, outbox, submissions, sweeping
+from labs.services.orders import ordering, outbox, submissions, sweeping
 from tests.factories import (
     make_clinic,
     make_patient,
@@ -47,7 +47,7 @@ def test_request_outbox_row_and_audit():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "where", ["labs.services.ordering.record", "labs.services.states.refresh",
+    "where", ["labs.services.orders.ordering.record", "labs.services.orders.states.refresh",
               "labs.models.Submission.objects.create"],
 )  # fmt: skip
 def test_all_of_it_or_nothing(where, monkeypatch):

@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import Analyte, Clinic, LabEvent, LabRequest, Observation, OwnInterval, Panel
-from labs.queries.progress import due, turnarounds
-from labs.queries.results import results_of
+from labs.queries.orders.progress import due, turnarounds
+from labs.queries.readings.results import results_of
 from labs.services import own
 from tests import factories
 
@@ -117,7 +117,7 @@ def test_an_age_class_holds_for_its_animals_alone(clinic: Clinic, ada: User) -> 
 
 
 def test_a_birthday_counts_by_whole_months(clinic: Clinic) -> None:
-    from labs.queries.own_ranges import months_old
+    from labs.queries.readings.own_ranges import months_old
 
     born = factories.make_patient(clinic, birth_date=date(2026, 1, 31))
     assert months_old(born, date(2027, 1, 30)) == 11

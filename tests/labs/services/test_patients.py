@@ -8,7 +8,7 @@ import pytest
 
 from labs.errors import InvalidInput, NotAllowed
 from labs.models import LabEvent, Owner, Patient
-from labs.services import patients
+from labs.services.registry import patients
 from tests.factories import make_clinic, make_owner, make_patient, make_staff
 
 pytestmark = pytest.mark.django_db

@@ -6,9 +6,9 @@ import pytest
 
 from labs.errors import NotAllowed
 from labs.models import UnmatchedResult
-from labs.queries.quality import controls
+from labs.queries.orphaned.quality import controls
 from labs.report import Identity
-from labs.services import matching, quality
+from labs.services.orphaned import matching, quality
 from tests import factories
 
 pytestmark = pytest.mark.django_db

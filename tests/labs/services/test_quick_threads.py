@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from labs.models import LabRequest
-from labs.services.quick import Compiled, Records
+from labs.services.intake.quick import Compiled, Records
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from labs.errors import InvalidInput, NotAllowed, Stale
 from labs.models import LabRequest, RequestedTest, Role
-from labs.queries.history import history
-from labs.services import review
+from labs.queries.readings.history import history
+from labs.services.reviews import review
 from tests import factories
 
 pytestmark = pytest.mark.django_db

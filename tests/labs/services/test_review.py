@@ -6,7 +6,8 @@ import pytest
 
 from labs.errors import InvalidInput, NotAllowed, Stale
 from labs.models import Review, Role
-from labs.services import results, review
+from labs.services.intake import results
+from labs.services.reviews import review
 from tests.factories import (
     make_clinic,
     make_message,

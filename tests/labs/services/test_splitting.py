@@ -9,7 +9,9 @@ import pytest
 from labs.errors import InvalidInput, Stale
 from labs.models import TestRun, UnmatchedResult
 from labs.report import Identity
-from labs.services import emergency, emergency_codes, matching, results, splitting
+from labs.services.intake import results
+from labs.services.orders import emergency, emergency_codes
+from labs.services.orphaned import matching, splitting
 from tests import factories
 
 pytestmark = pytest.mark.django_db

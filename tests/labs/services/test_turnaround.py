@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 
 from labs.models import LabRequest, LabResult, Panel, Submission, Turnaround
-from labs.queries.progress import Turnarounds, due, turnarounds
-from labs.services.turnaround import FEWEST_RUNS, learn, learn_all, quantile
+from labs.queries.orders.progress import Turnarounds, due, turnarounds
+from labs.services.orders.turnaround import FEWEST_RUNS, learn, learn_all, quantile
 from tests.factories import make_clinic, make_patient, make_request, make_result
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ import pytest
 
 from labs.models import Attachment, LabResult, Message, TestRun, UnmatchedResult
 from labs.report import Identity
-from labs.services import results
+from labs.services.intake import results
 from tests.factories import (
     make_clinic,
     make_message,
@@ -239,7 +239,7 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(monkeypatch):
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("labs.services.states.refresh", broken)
+        patch.setattr("labs.services.orders.states.refresh", broken)
         with pytest.raises(ZeroDivisionError):
             results.file_report(message=stored, report=STORY[1], result_key=request.result_key)
     assert not TestRun.objects.exists()
@@ -265,7 +265,7 @@ def test_a_request_is_complete_when_its_tests_are_and_not_before():
 
 
 def test_a_result_for_a_cancelled_request_is_held_with_all_that_speaks_against_it():
-    from labs.services import ordering
+    from labs.services.orders import ordering
 
     request = new_request()
     ordering.cancel_request(acting_user=None, request=request, reason="")

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Attachment, JournalCheck, LabResult, Message, Observation, TestRun
-from labs.queries import journal as queries
-from labs.services import journal, watch
+from labs.queries.records import journal as queries
+from labs.services.intake import journal, watch
 from pims.celery_settings import settings as celery
 from pims.tasks import check_journal
 from tests.factories import make_clinic, make_message, make_result, make_staff, make_unmatched

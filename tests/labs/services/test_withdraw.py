@@ -13,7 +13,8 @@ from django.utils import timezone
 from labs.errors import InvalidInput
 from labs.models import LabEvent, LabRequest, RequestedTest, Submission
 from labs.report import Identity
-from labs.services import matching, ordering, outbox, submissions
+from labs.services.orders import ordering, outbox, submissions
+from labs.services.orphaned import matching
 from tests.factories import (
     accept,
     make_patient,

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from labs.models import Clinic, ClinicCode, LabRequest
-from labs.services.codes import set_code
+from labs.services.orders.codes import set_code
 from tests import factories
 
 SignIn = Callable[[User], Client]

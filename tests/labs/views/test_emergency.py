@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from labs.models import Clinic, EmergencyCode
 from labs.report import Identity
-from labs.services import emergency_codes
+from labs.services.orders import emergency_codes
 from tests import factories
 
 SignIn = Callable[[User], Client]

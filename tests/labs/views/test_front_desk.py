@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from labs.models import Attachment, Clinic, LabRequest, Role
-from labs.services import review
+from labs.services.reviews import review
 from tests import factories
 
 SignIn = Callable[[User], Client]

@@ -14,8 +14,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from labs.models import LabEvent, Tries
-from labs.services import guessing
-from labs.services.guessing import LONGEST, OF_ACCOUNT, OF_ADDRESS, waiting_time
+from labs.services.people import guessing
+from labs.services.people.guessing import LONGEST, OF_ACCOUNT, OF_ADDRESS, waiting_time
 from tests import factories
 
 RIGHT = "correct horse battery"

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from labs.errors import NotAllowed
 from labs.models import Clinic, LabEvent, Membership, Role
-from labs.services import letters
+from labs.services.people import letters
 from tests import factories
 
 OLD, NEW = "correct horse battery", "purple engine thursday"

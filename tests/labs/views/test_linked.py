@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Clinic, LabRequest
-from labs.services.ordering import Collection
+from labs.services.orders.ordering import Collection
 from tests import factories
 
 SignIn = Callable[[User], Client]

@@ -23,10 +23,10 @@ from labs.models import (
     Visit,
     Weight,
 )
-from labs.queries.candidate_search import NAMESAKES
-from labs.queries.candidates import candidates_for
-from labs.queries.orphans import runs_of
-from labs.services import matching
+from labs.queries.orphaned.candidate_search import NAMESAKES
+from labs.queries.orphaned.candidates import candidates_for
+from labs.queries.orphaned.orphans import runs_of
+from labs.services.orphaned import matching
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from labs.models import Clinic, LabRequest, Merge, Patient, Role
-from labs.services import merging
+from labs.services.registry import merging
 from tests import factories
 
 SignIn = Callable[[User], Client]

@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Clinic, Message
-from labs.services import journal, matching
+from labs.services.intake import journal
+from labs.services.orphaned import matching
 from tests import factories
 
 SignIn = Callable[[User], Client]

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from labs.models import Clinic, LabRequest
-from labs.services import merging
+from labs.services.registry import merging
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from labs.errors import InvalidInput
 from labs.models import Analyzer, Clinic, LabRequest, OwnPanel, Panel, Patient, Weight
-from labs.services import orderable, ordering
-from labs.services.ordering import Collection
+from labs.services.orders import orderable, ordering
+from labs.services.orders.ordering import Collection
 from tests import factories
 
 SignIn = Callable[[User], Client]

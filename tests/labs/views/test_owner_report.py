@@ -13,7 +13,8 @@ from django.urls import reverse
 from pypdf import PdfReader
 
 from labs.models import Clinic, ClinicLogo, LabEvent, LabRequest
-from labs.services import moving, review
+from labs.services.orders import moving
+from labs.services.reviews import review
 from tests import factories
 
 SignIn = Callable[[User], Client]

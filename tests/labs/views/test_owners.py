@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Clinic, LabEvent, Owner, Patient
-from labs.queries.vocabulary import differences
-from labs.services import merging
+from labs.queries.orphaned.vocabulary import differences
+from labs.services.registry import merging
 from tests import factories
 from tests.labs.views.test_sent_twice import key_in
 

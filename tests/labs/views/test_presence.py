@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from labs.models import Clinic, Looking, UnmatchedResult
-from labs.services import matching
+from labs.services.orphaned import matching
 from tests import factories
 
 pytestmark = pytest.mark.django_db

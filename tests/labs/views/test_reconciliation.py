@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Clinic, LabEvent, LabRequest, Turnaround
-from labs.services import review
+from labs.services.reviews import review
 from tests import factories
 
 SignIn = Callable[[User], Client]

@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from labs import vendors
 from labs.models import Clinic, LabRequest, Message, Review, Submission
-from labs.queries.request_page import head
+from labs.queries.orders.request_page import head
 from labs.report import Identity
-from labs.services import review, submissions
+from labs.services.orders import submissions
+from labs.services.reviews import review
 from tests import factories
 
 SignIn = Callable[[User], Client]

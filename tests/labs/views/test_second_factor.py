@@ -21,7 +21,7 @@ from pytest_django.fixtures import Settings
 
 from labs.errors import NotAllowed
 from labs.models import BackupCode, Clinic, LabEvent, Membership, Role, SecondFactor
-from labs.services import second_factor
+from labs.services.people import second_factor
 from labs.views.access import PROVEN
 from tests import factories
 

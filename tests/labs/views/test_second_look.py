@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from labs.errors import InvalidInput, NotAllowed, Stale
 from labs.models import Clinic, MatchDecision, Patient, Role, UnmatchedResult
-from labs.queries.candidates import candidates_for
-from labs.queries.orphans import runs_of
-from labs.services import second_look
+from labs.queries.orphaned.candidates import candidates_for
+from labs.queries.orphaned.orphans import runs_of
+from labs.services.orphaned import second_look
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -12,9 +12,9 @@ from django.test import Client
 from django.urls import reverse
 
 from labs.models import Role
+from labs.queries.overview.worklist import FOLD
 from labs.queries.paging import PAGE
-from labs.queries.worklist import FOLD
-from labs.services import review
+from labs.services.reviews import review
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from django_otp.oath import TOTP
 
 from labs.errors import InvalidInput
 from labs.models import Clinic, LabEvent, Membership, Pin, Role, SecondFactor
-from labs.services import pins, second_factor
+from labs.services.people import pins, second_factor
 from labs.views.access import ENTERED
 from tests import factories
 

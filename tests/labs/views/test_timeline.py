@@ -13,7 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Clinic, LabRequest, Message, Submission, Turnaround
-from labs.services import review, submissions
+from labs.services.orders import submissions
+from labs.services.reviews import review
 from tests import factories
 
 SignIn = Callable[[User], Client]

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from labs.models import Clinic, LabRequest, Patient
 from labs.report import Identity, Row
-from labs.services.codes import set_code
+from labs.services.orders.codes import set_code
 from tests import factories
 
 SignIn = Callable[[User], Client]

@@ -32,8 +32,9 @@ from labs.models import (
     Patient,
     RequestState,
 )
-from labs.services import review, typed
-from labs.services.typed import Line
+from labs.services.intake import typed
+from labs.services.intake.typed import Line
+from labs.services.reviews import review
 from tests import factories
 
 SignIn = Callable[[User], Client]

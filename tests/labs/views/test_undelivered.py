@@ -17,7 +17,9 @@ from django.utils import timezone
 from labs.models import Clinic, LabRequest, Message, Submission
 from labs.order import Receipt, TestOutcome
 from labs.report import Identity
-from labs.services import journal, matching, ordering, outbox, submissions
+from labs.services.intake import journal
+from labs.services.orders import ordering, outbox, submissions
+from labs.services.orphaned import matching
 from tests import factories
 
 SignIn = Callable[[User], Client]

@@ -14,9 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Clinic, TestRun, UnmatchedResult
-from labs.queries import unmatched as queries
+from labs.queries.orphaned import unmatched as queries
 from labs.report import Identity
-from labs.services import matching
+from labs.services.orphaned import matching
 from tests import factories
 
 FULL = os.environ.get("FULL") == "1"

@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Role
-from labs.queries.results import results_of
-from labs.queries.versions import versions_page
-from labs.services import review
+from labs.queries.readings.results import results_of
+from labs.queries.readings.versions import versions_page
+from labs.services.reviews import review
 from tests import factories
 
 pytestmark = pytest.mark.django_db

@@ -21,9 +21,10 @@ from labs.models import (
     Patient,
     UnmatchedResult,
 )
-from labs.queries.candidates import candidates_for
-from labs.queries.orphans import runs_of
-from labs.services import matching, review
+from labs.queries.orphaned.candidates import candidates_for
+from labs.queries.orphaned.orphans import runs_of
+from labs.services.orphaned import matching
+from labs.services.reviews import review
 from tests import factories
 
 pytestmark = pytest.mark.django_db

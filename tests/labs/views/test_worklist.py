@@ -11,7 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Clinic, LabRequest, LabResult, Submission
-from labs.services import journal, review, submissions
+from labs.services.intake import journal
+from labs.services.orders import submissions
+from labs.services.reviews import review
 from tests import factories
 
 SignIn = Callable[[User], Client]

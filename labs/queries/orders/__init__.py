@@ -1,0 +1,1 @@
+"""Requests: what can be ordered, where one is, what is wrong with it."""

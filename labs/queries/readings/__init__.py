@@ -1,0 +1,1 @@
+"""Values and how they are read beside earlier ones and ranges."""

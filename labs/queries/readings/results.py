@@ -1,0 +1,352 @@
+"""The results of one request as its page shows them: per run one table. Six statements."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, Subquery
+from django.utils import timezone
+
+from labs import interference
+from labs.models import (
+    Attachment,
+    Flag,
+    LabRequest,
+    LabResult,
+    MatchDecision,
+    Observation,
+    Patient,
+    ResultStatus,
+    Review,
+    ReviewState,
+    Species,
+    TestRun,
+)
+from labs.models.result import VOID_STATUSES
+from labs.queries.orphaned.second_look import to_check
+from labs.queries.readings.history import Earlier, code_of, history, key_of
+from labs.queries.readings.own_ranges import OwnRanges, own_ranges
+from labs.queries.readings.result_rows import Row, row_of, urgency
+from labs.queries.words import Chip
+from labs.services.intake.versions import newest_readings
+
+ADULT = timedelta(days=365)
+STATUS_CHIPS = {
+    ResultStatus.PRELIMINARY: Chip(word="preliminary", shape="run"),
+    ResultStatus.FINAL: Chip(word="final", shape="done"),
+    ResultStatus.CORRECTED: Chip(word="corrected", shape="warn"),
+    ResultStatus.CANCELLED: Chip(word="cancelled", shape="off"),
+    ResultStatus.WITHDRAWN: Chip(word="withdrawn", shape="off"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeat:
+    """Of several runs of one requested test: which this is, and whether a person chose it (None
+    where nobody has chosen yet)."""
+
+    number: int
+    of: int
+    reported: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    run: TestRun
+    current: LabResult
+    status: Chip
+    rows: list[Row]
+    earlier: list[LabResult]
+    files: list[Attachment]
+    reviews: list[Review]
+    void: str
+    juvenile: str
+    title: str
+    repeat: Repeat | None = None
+
+    @property
+    def at(self) -> datetime:
+        return self.current.run_at or self.current.received_at
+
+    @property
+    def matched_at(self) -> datetime | None:
+        """Where it came without a request: since when it stands here."""
+        return getattr(self.current, "matched_at", None)
+
+    @property
+    def tally(self) -> list[tuple[str, str, int]]:
+        """Shape, word and number of what is out of range, the worst first."""
+        words = [row.flag for row in self.rows if row.flag and row.tone]
+        shapes = (("crit", "critical"), ("high", "high"), ("low", "low"), ("abnormal", "abnormal"))
+        found = []
+        for shape, word in shapes:
+            number = sum(flag.shape.startswith(shape) for flag in words)
+            if number:
+                found.append((shape, word, number))
+        return found
+
+    @property
+    def partial(self) -> LabResult | None:
+        """An older version of which some rows still stand: the latest message did not list all."""
+        return next((row.stale for row in self.rows if row.stale), None)
+
+    @property
+    def compared(self) -> bool:
+        """Whether any row has an earlier value beside it."""
+        return any(row.previous for row in self.rows)
+
+    @property
+    def pictures(self) -> list[Row]:
+        """Rows that are nothing but their image: shown side by side below the table."""
+        return [row for row in self.rows if row.is_picture]
+
+    @property
+    def lines(self) -> list[Row]:
+        return [row for row in self.rows if not row.is_picture]
+
+    @property
+    def within_is_ours(self) -> bool:
+        """Whether the analyzer flags only what is out of range, so that each “within” was set here:
+        then it is said once and not in every row."""
+        within = [row for row in self.rows if row.observation.flag == Flag.NORMAL]
+        return bool(within) and not any(row.observation.flag_delivered for row in within)
+
+    @property
+    def owns(self) -> str:
+        """The clinic whose own ranges stand beside delivered ones; empty where none does."""
+        return next((row.own.whose for row in self.rows if row.own), "")
+
+    @property
+    def to_review(self) -> bool:
+        return self.run.review_state != ReviewState.REVIEWED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    runs: list[RunView] = field(default_factory=list)
+    files: list[Attachment] = field(default_factory=list)
+    abnormal_first: bool = False
+
+    @property
+    def to_review(self) -> int:
+        return sum(run.to_review for run in self.runs)
+
+    @property
+    def first_at(self) -> datetime | None:
+        return min(
+            (v.received_at for run in self.runs for v in [run.current, *run.earlier]), default=None
+        )
+
+    @property
+    def reviews(self) -> list[Review]:
+        found = [review for run in self.runs for review in run.reviews]
+        return sorted(found, key=lambda review: review.reviewed_at, reverse=True)
+
+    @property
+    def only_preliminary(self) -> bool:
+        waiting = [run for run in self.runs if run.to_review]
+        return bool(waiting) and all(
+            run.current.status == ResultStatus.PRELIMINARY for run in waiting
+        )
+
+
+def results_of(
+    request: LabRequest, *, only_reviewed: bool = False, abnormal_first: bool = False
+) -> Results:
+    """Everything that came for a request, in the order of its tests. `request` with its patient.
+    `only_reviewed`: earlier values too are only those that a veterinarian has signed."""
+    versions: dict[int, list[LabResult]] = defaultdict(list)
+    for version in (
+        LabResult.objects.filter(run__request=request)
+        .select_related("run__requested_test", "run__unmatched", "message", "typed_by")
+        .annotate(
+            by_rule=Exists(
+                MatchDecision.objects.filter(
+                    unmatched=OuterRef("run__unmatched"), active=True, method="auto"
+                )
+            ),
+            matched_at=Subquery(
+                MatchDecision.objects.filter(
+                    unmatched=OuterRef("run__unmatched"), active=True
+                ).values("at")[:1]
+            ),
+            unchecked=Exists(
+                to_check(request.clinic_id).filter(unmatched=OuterRef("run__unmatched"))
+            ),
+        )
+        .defer("message__raw", "message__reply")
+        .order_by("pk")
+    ):
+        versions[version.run_id].append(version)
+    rows: dict[int, list[Observation]] = defaultdict(list)
+    for row in (
+        Observation.objects.filter(run__request=request)
+        .select_related("result", "run", "analyte")
+        .order_by("result", "position", "pk")
+    ):
+        rows[row.run_id].append(row)
+    reviews: dict[int, list[Review]] = defaultdict(list)
+    for review in Review.objects.filter(run__request=request).select_related(
+        "reviewed_by", "result"
+    ):
+        reviews[review.run_id].append(review)
+    files = list(
+        Attachment.objects.filter(
+            message__in=LabResult.objects.filter(run__request=request).values("message")
+        )
+        .select_related("result")
+        .defer("content")
+    )
+    current = [(next(v for v in found if v.current), found) for found in versions.values()]
+    shown = [row for found in rows.values() for row in found if row.current]
+    ranges = own_ranges(
+        request.patient,
+        (row.analyte_id for row in shown if row.analyte_id),
+        whose=request.clinic,
+    )
+    earlier = history(
+        request.patient,
+        codes={code_of(row) for row in shown},
+        before=min((v.run_at or v.received_at for v, _ in current), default=None),
+        without=request,
+        only_reviewed=only_reviewed,
+    )
+    views = [
+        _run_view(
+            request,
+            version,
+            found,
+            rows[version.run_id],
+            reviews[version.run_id],
+            files,
+            earlier,
+            ranges,
+        )
+        for version, found in current
+    ]
+    views.sort(key=_order)
+    if abnormal_first:
+        views = [replace(view, rows=sorted(view.rows, key=urgency)) for view in views]
+    return Results(
+        abnormal_first=abnormal_first,
+        runs=_with_repeats(views),
+        files=[file for file in files if file.result_id is None],
+    )
+
+
+def _order(view: RunView) -> tuple[int, int]:
+    test = view.run.requested_test
+    return (test.position if test else 99, view.run.pk)
+
+
+def _with_repeats(views: list[RunView]) -> list[RunView]:
+    """Marks the runs of which a person has to choose the one to report. A cancelled one is none."""
+    by_test: dict[int, list[int]] = defaultdict(list)
+    for index, view in enumerate(views):
+        if view.run.requested_test_id and view.current.status not in VOID_STATUSES:
+            by_test[view.run.requested_test_id].append(index)
+    for indexes in by_test.values():
+        for number, index in enumerate(indexes, start=1):
+            test = views[index].run.requested_test
+            if len(indexes) > 1 and test is not None:
+                chosen = test.reported_run_id
+                views[index] = replace(
+                    views[index],
+                    repeat=Repeat(
+                        number=number,
+                        of=len(indexes),
+                        reported=None if chosen is None else chosen == views[index].run.pk,
+                    ),
+                )
+    return views
+
+
+def _run_view(
+    request: LabRequest,
+    current: LabResult,
+    versions: list[LabResult],
+    rows: list[Observation],
+    reviews: list[Review],
+    files: list[Attachment],
+    earlier: dict[tuple[str, str, str, str], list[Earlier]],
+    ranges: OwnRanges,
+) -> RunView:
+    run = current.run
+    patient = request.patient
+    first: dict[tuple[str, str], int] = {}
+    superseded: dict[tuple[str, str], list[Observation]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        identity = (row.code, row.sequence or str(row.position))
+        first.setdefault(identity, index)
+        if not row.current:
+            superseded[identity].append(row)
+    newest = {version.pk for version in newest_readings(versions)}
+    for version in versions:
+        version.read_again = version.pk not in newest  # type: ignore[attr-defined]
+    own = [file for file in files if file.result and file.result.run_id == run.pk]
+    shown = sorted(
+        (row for row in rows if row.current),
+        key=lambda row: first[(row.code, row.sequence or str(row.position))],
+    )
+    codes = {row.code for row in shown}
+    doubts = interference.doubts(
+        ((row.code, row.value_text) for row in shown),
+        [*current.comments, *(comment for row in shown for comment in row.comments)],
+    )
+    return RunView(
+        run=run,
+        current=current,
+        status=STATUS_CHIPS[ResultStatus(current.status)],
+        rows=[
+            row_of(
+                row,
+                current,
+                void=row.result.ranges_void(patient.species),
+                older=superseded[(row.code, row.sequence or str(row.position))],
+                earlier=earlier.get(key_of(row), []),
+                files=[f for f in own if f.analyte_code and f.analyte_code == row.code],
+                doubts=doubts.get(row.code, []),
+                loose_files=any(not file.analyte_code for file in own),
+                own=ranges.of(row),
+            )
+            for row in shown
+        ],
+        earlier=[version for version in reversed(versions) if version.pk != current.pk],
+        files=[f for f in own if not f.analyte_code or f.analyte_code not in codes],
+        reviews=reviews,
+        void=_void_words(shown, patient.species, patient.name),
+        juvenile=_juvenile_words(patient, current, shown),
+        title=run.test_name or run.test_code or "Test without a name",
+    )
+
+
+def _juvenile_words(patient: Patient, current: LabResult, rows: list[Observation]) -> str:
+    """No range says of which age it is, and analyzers send those of adults."""
+    born, at = patient.birth_date, timezone.localtime(current.run_at or current.received_at).date()
+    if born is None or not born <= at < born + ADULT:
+        return ""
+    if not any(row.range_kind == "reference" and row.range_text for row in rows):
+        return ""
+    return (
+        f"{patient.name} was {patient.age_words(at)} old when this was measured. The ranges came "
+        "without an age, so they are those of adults: what is low or high there can be normal in "
+        "the young, and the other way round."
+    )
+
+
+def _void_words(rows: list[Observation], species: str, name: str) -> str:
+    foreign = next((row.result for row in rows if row.result.ranges_void(species)), None)
+    if foreign is None:
+        return ""
+    own = Species(species).label.lower()
+    measured = (
+        f"for a {Species(foreign.species).label.lower()}"
+        if foreign.species
+        else "for a species that we can't tell"
+    )
+    return (
+        f"The analyzer measured {measured}, but {name} is a {own}. "
+        "The ranges and flags below are struck through and used for nothing."
+    )

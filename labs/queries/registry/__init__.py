@@ -1,0 +1,1 @@
+"""Animals, their owners, and what is held on them."""

@@ -1,0 +1,243 @@
+"""All that is held on an owner: for their own eyes, and for whoever is asked to erase it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models import Model, Q, QuerySet
+
+from labs.models import (
+    Attachment,
+    LabEvent,
+    LabRequest,
+    LabResult,
+    Message,
+    MessageState,
+    Owner,
+    Patient,
+    Submission,
+    UnmatchedResult,
+    UnmatchedState,
+    Visit,
+    Weight,
+)
+from labs.queries.records.event_words import event_what, event_who
+
+# A search through what nobody has indexed; the deadline of a page is too short for a large clinic.
+SECONDS = 50
+SENT, PRINTED = "result.sent", "result.printed"
+LOOKED_THROUGH = 5_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """By primary keys and querysets, so that counting reads no bodies."""
+
+    owner: Owner
+    patients: QuerySet[Patient]
+    requests: QuerySet[LabRequest]
+    unmatched: QuerySet[UnmatchedResult]
+    submissions: QuerySet[Submission]
+    messages: QuerySet[Message]
+    events: QuerySet[LabEvent]
+
+
+def held(owner: Owner) -> Held:
+    """What is on the owner's animals, what was sent to the laboratory under the owner's id, also
+    for an animal that has another owner by now, and what came under that id."""
+    _patience()
+    clinic = owner.clinic_id
+    patients = Patient.objects.filter(owner=owner)
+    sent = Submission.objects.filter(clinic=clinic, sent_body__contains=f'"{owner.owner_id}"')
+    requests = LabRequest.objects.filter(
+        Q(patient__in=patients) | Q(sent_for__in=patients) | Q(pk__in=sent.values("request")),
+        clinic=clinic,
+    )
+    pks = set(requests.values_list("pk", flat=True))
+    found = UnmatchedResult.objects.filter(clinic=clinic)
+    orphans = set(
+        found.filter(
+            Q(runs__request__in=pks)
+            | Q(suggested_request__in=pks)
+            | Q(decisions__request__in=pks)
+            | Q(typed__owner_id=owner.owner_id)
+        ).values_list("pk", flat=True)
+    )
+    # Those that are one report with them.
+    orphans |= set(found.filter(split_from__in=orphans).values_list("pk", flat=True))
+    orphans |= set(
+        found.filter(pk__in=orphans, split_from__isnull=False).values_list("split_from", flat=True)
+    )
+    messages = Message.objects.filter(
+        Q(request__in=pks)
+        | Q(unmatched__in=orphans)
+        | Q(submission__request__in=pks)
+        | Q(parts__request__in=pks)
+        | Q(parts__unmatched__in=orphans),
+        clinic=clinic,
+    )
+    return Held(
+        owner=owner,
+        patients=patients,
+        requests=LabRequest.objects.filter(pk__in=pks),
+        unmatched=UnmatchedResult.objects.filter(pk__in=orphans),
+        submissions=Submission.objects.filter(request__in=pks),
+        messages=Message.objects.filter(pk__in=set(messages.values_list("pk", flat=True))),
+        events=LabEvent.objects.filter(
+            Q(patient__in=patients) | Q(data__owner=owner.pk) | Q(data__owner=owner.owner_id),
+            clinic=clinic,
+        ),
+    )
+
+
+def in_the_way(found: Held) -> list[str]:
+    """Why nothing can be erased yet, in sentences that say what to do; empty where it can. What
+    still comes would bring the name back, and what nobody has filed must not lose it (I1)."""
+    owner = found.owner
+    said = []
+    open_ = [request.lab_report_id for request in found.requests.open()]  # type: ignore[attr-defined]
+    if open_:
+        said.append(f"Results are still to come for {_listed(open_)}: wait for them, or cancel.")
+    waiting = found.unmatched.exclude(state=UnmatchedState.MATCHED).count()
+    if waiting:
+        said.append(
+            f"{waiting} unmatched {'result' if waiting == 1 else 'results'} may be of this owner's "
+            "animals: match them first, or say under Unmatched whose they are."
+        )
+    unread = _naming(owner)
+    if unread:
+        said.append(
+            f"Messages that could not be filed name this owner ({_listed(unread)}): replay them "
+            "first under Messages, or ask your operator."
+        )
+    return said
+
+
+def _naming(owner: Owner) -> list[str]:
+    """Of what waits or lies in quarantine, that in which the owner's id, e-mail, phone or surname
+    stands."""
+    words = [
+        word.casefold()
+        for word in (owner.owner_id, owner.email, owner.phone, owner.last_name)
+        if len(word) > 2
+    ]
+    rows = Message.objects.filter(
+        clinic=owner.clinic_id,
+        direction=Message.Direction.IN,
+        state__in=[MessageState.RECEIVED, MessageState.QUARANTINED],
+    )
+    return [
+        message.receipt_id
+        for message in rows.only("receipt_id", "raw")[:LOOKED_THROUGH].iterator(50)
+        if _holds(bytes(message.raw), words)
+    ]
+
+
+def _holds(raw: bytes, words: list[str]) -> bool:
+    text = raw.decode("utf-8", "replace").casefold()
+    return any(word in text for word in words)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def export(found: Held) -> dict[str, Any]:
+    """As plain data: what a person may take away. Bodies of messages that hold other owners'
+    animals too are left out; their parts are there, each a message of its own."""
+    owner = found.owner
+    several = set(found.messages.filter(parts__isnull=False).values_list("pk", flat=True))
+    return {
+        "owner": _row(owner),
+        "animals": [
+            {
+                **_row(patient),
+                "weights": [_row(each) for each in Weight.objects.filter(patient=patient)],
+                "visits": [_row(each) for each in Visit.objects.filter(patient=patient)],
+            }
+            for patient in found.patients
+        ],
+        "requests": [_request(request) for request in found.requests.order_by("pk")],
+        "unmatched_results": [
+            {
+                **_row(each, "typed", "contradictions"),
+                "decisions": [
+                    _row(decision, without=("evidence",)) for decision in each.decisions.all()
+                ],
+            }
+            for each in found.unmatched.order_by("pk")
+        ],
+        "messages": [
+            {
+                **_row(message, without=("raw", "reply", "headers", "reply_headers", "dedupe_key")),
+                "body": None if message.pk in several else _text(message.raw),
+                "answer": _text(message.reply),
+            }
+            for message in found.messages.order_by("pk").iterator(50)
+        ],
+        "reports_given": [_event(event) for event in found.events.filter(verb__in=[SENT, PRINTED])],
+        "on_record": [
+            _event(event)
+            for event in found.events.select_related("actor", "patient", "request").order_by("pk")
+        ],
+    }
+
+
+def _request(request: LabRequest) -> dict[str, Any]:
+    results = LabResult.objects.filter(run__request=request).select_related("run").order_by("pk")
+    sent = Submission.objects.filter(request=request).first()
+    return {
+        **_row(request, without=("result_key", "form_key")),
+        "tests": [test.panel.name for test in request.tests.select_related("panel")],
+        "specimens": [_row(each) for each in request.specimen_set.all()],
+        "sent_to_the_laboratory": sent.sent_body if sent else "",
+        "results": [
+            {
+                "test": str(result.run),
+                **_row(result),
+                "rows": [
+                    _row(each, without=("warnings",))
+                    for each in result.observations.order_by("position")
+                ],
+                "reviews": [_row(review) for review in result.reviews.all()],
+                "files": [
+                    _row(file, without=("content",))
+                    for file in Attachment.objects.filter(result=result)
+                ],
+            }
+            for result in results
+        ],
+    }
+
+
+def _event(event: LabEvent) -> dict[str, Any]:
+    return {
+        "at": event.at,
+        "who": event_who(event),
+        "what": event_what(event),
+        "request": event.request.lab_report_id if event.request else "",
+        "data": event.data,
+    }
+
+
+def _row(row: Model, *also: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Its columns under their names, but for keys of the database."""
+    return {
+        field.name: getattr(row, field.name)
+        for field in row._meta.concrete_fields
+        if field.name in also
+        or not (field.primary_key or field.is_relation or field.name in without)
+    }
+
+
+def _text(raw: bytes | memoryview | None) -> str | None:
+    return None if raw is None else bytes(raw).decode("utf-8", "replace")
+
+
+def _patience() -> None:
+    """Until the end of the transaction, if there is one."""
+    if connection.vendor == "postgresql" and connection.in_atomic_block:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{SECONDS}s'")

@@ -1,0 +1,1 @@
+"""What is done with results: alarms, what people agreed on, what is signed."""

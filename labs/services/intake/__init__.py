@@ -1,0 +1,1 @@
+"""What comes in: kept, read, filed in versions, and read again."""

@@ -1,0 +1,1 @@
+"""Orders: placed, kept in the outbox, given up, and the state of a request."""

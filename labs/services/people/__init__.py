@@ -1,0 +1,1 @@
+"""Who works here, how they prove it, and the screens on the wall."""

@@ -1,0 +1,1 @@
+"""Animals and their owners: written by hand, by file, merged."""

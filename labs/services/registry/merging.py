@@ -1,0 +1,355 @@
+"""Two records of one animal become one, and two again. The record that is merged away stays, points
+to the other and gets nothing more; what was on it stands on the other. What moved is written down
+row by row, so that taking it back puts exactly that back, and nothing that came meanwhile (I2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from labs import roles
+from labs.errors import InvalidInput, Stale
+from labs.models import (
+    EmergencyCode,
+    LabRequest,
+    LabResult,
+    MatchDecision,
+    Merge,
+    Patient,
+    RequestState,
+    Sex,
+    Submission,
+    SubmissionState,
+    UnmatchedResult,
+    Visit,
+    Weight,
+    vocabulary,
+)
+from labs.services.events import record
+from labs.services.orders import emergency_codes, outbox
+from labs.services.orphaned import matching
+from labs.services.orphaned.decisions import SEPARATED
+from labs.services.registry.patients import require_animal
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+# What the surviving record takes over where it says nothing itself, and what saying nothing is.
+FILLED: dict[str, Any] = {
+    "breed": "",
+    "microchip": "",
+    "sex": Sex.UNKNOWN,
+    "neutered": None,
+    "birth_date": None,
+    "owner_id": None,
+}
+OVER = (RequestState.COMPLETE, RequestState.CANCELLED)
+# Of these the order has not left, or never did.
+HERE = [*outbox.WAITING, SubmissionState.CANCELLED]
+
+
+def seen_key(*patients: Patient) -> str:
+    """What a person decides by; both records must still read so when they do."""
+    columns = (
+        "pk",
+        "name",
+        "patient_id",
+        "owner_id",
+        *FILLED,
+        "species",
+        "deceased",
+        "deceased_on",
+    )
+    return "|".join(str(getattr(each, name)) for each in patients for name in columns)
+
+
+def merge(*, acting_user: User | None, survivor: Patient, merged: Patient, seen: str = "") -> Merge:
+    """Take `merged` for the same animal as `survivor`. Its requests with all their results, its
+    visits, weighings and emergency codes go over, and what `survivor` does not say is filled in.
+    `seen`: `seen_key` of both as they were shown.
+
+    Raises InvalidInput for one and the same record, one of another clinic or the patient of test
+    orders; Stale where either was changed or merged meanwhile, or something was just ordered;
+    NotAllowed.
+    """
+    clinic = survivor.clinic
+    roles.require(acting_user, clinic, "merge")
+    if merged.clinic_id != clinic.pk:
+        raise InvalidInput("This patient is not in the clinic.")
+    if merged.pk == survivor.pk:
+        raise InvalidInput("These are not two records but one.")
+    for each in (survivor, merged):
+        require_animal(each)
+    with transaction.atomic():
+        emergency_codes.alone(clinic)
+        requests = _locked(LabRequest.objects.filter(patient=merged))
+        survivor, merged = _both(survivor, merged)
+        _still_two(survivor, merged)
+        if seen and seen != seen_key(survivor, merged):
+            raise Stale("One of the two records was changed in the meantime. Look at both again.")
+        if LabRequest.objects.filter(patient=merged).exclude(pk__in=requests).exists():
+            raise Stale(f"Something was ordered for {merged} just now. Look at both again.")
+        moved = _move(requests, survivor, merged)
+        Patient.objects.filter(pk=merged.pk).update(merged_into=survivor)
+        made = Merge.objects.create(
+            clinic=clinic,
+            merged=merged,
+            into=survivor,
+            at=timezone.now(),
+            by=acting_user,
+            moved=moved,
+        )
+        _record("patient.merged", made, acting_user)
+    return made
+
+
+def undo(*, acting_user: User | None, merge: Merge, reason: str) -> Merge:
+    """Two records again: what moved goes back, with what came for those requests since. What came
+    otherwise stays where it is, and an unmatched result that was put on one of those requests since
+    waits in the queue again: nobody has said of which of the two animals it is. `came` of what is
+    returned names all of it.
+
+    Raises InvalidInput without a reason, or where the other record was itself merged away since;
+    Stale where somebody was faster; NotAllowed.
+    """
+    roles.require(acting_user, merge.clinic, "merge")
+    if not reason.strip():
+        raise InvalidInput("Say why the two records are separated again.")
+    with transaction.atomic():
+        emergency_codes.alone(merge.clinic)
+        merge = (
+            Merge.objects.select_for_update(of=("self",))
+            .select_related("clinic", "merged", "into__merged_into", "undone_by")
+            .get(pk=merge.pk)
+        )
+        into, merged = merge.into, merge.merged
+        if merge.undone_at is not None:
+            raise Stale(f"{_who(merge.undone_by)} has separated these records already.")
+        if into.merged_into is not None:
+            raise InvalidInput(
+                f"{into} was itself merged into {into.merged_into} since. Take that back first."
+            )
+        came = came_since(merge)
+        _back_to_the_queue(merge, came, acting_user)
+        going = _going_back(merge)
+        _locked(LabRequest.objects.filter(pk__in=going))
+        if came_since(merge).queue:
+            raise Stale("A result was matched to one of these requests just now. Look again.")
+        into, merged = _both(into, merged)
+        _move_back(merge, into, merged)
+        Patient.objects.filter(pk=merged.pk).update(merged_into=None)
+        merge.undone_at, merge.undone_by = timezone.now(), acting_user
+        merge.undone_reason = reason.strip()[:200]
+        merge.came = came.as_json()
+        merge.save(update_fields=["undone_at", "undone_by", "undone_reason", "came"])
+        _record("patient.unmerged", merge, acting_user, reason=merge.undone_reason)
+    return merge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Came:
+    """Primary keys of what came while two records were one. `stays`: requests that stay with the
+    survivor; `back`: that go back, with a result that came since; `queue`: unmatched results that
+    were put on one of those."""
+
+    stays: list[int] = field(default_factory=list)
+    back: list[int] = field(default_factory=list)
+    queue: list[int] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, list[int]]:
+        return {"stays": self.stays, "back": self.back, "queue": self.queue}
+
+
+def came_since(merge: Merge) -> Came:
+    """Five statements."""
+    going = set(_going_back(merge))
+    own = LabRequest.objects.filter(patient=merge.into_id)
+    put = MatchDecision.objects.filter(active=True, request__in=going, at__gte=merge.at)
+    queue = sorted(put.values_list("unmatched", flat=True))
+    fresh = LabResult.objects.filter(run__request__in=own, received_at__gte=merge.at)
+    touched = set(fresh.exclude(run__unmatched__in=queue).values_list("run__request", flat=True))
+    matched = own.filter(matchdecision__active=True, matchdecision__at__gte=merge.at)
+    ordered = own.filter(requested_at__gte=merge.at)
+    new = {pk for rows in (matched, ordered) for pk in rows.values_list("pk", flat=True)}
+    return Came(stays=sorted((touched | new) - going), back=sorted(touched & going), queue=queue)
+
+
+def _who(user: User | None) -> str:
+    return user.get_username() if user else "somebody"
+
+
+def _locked(rows: Any) -> list[int]:
+    """Before the records themselves, as whoever orders or matches takes them."""
+    return list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
+
+
+def _both(one: Patient, other: Patient) -> tuple[Patient, Patient]:
+    """As they are now, locked until the end of the transaction, the clinic's names before them."""
+    vocabulary.lock(one.clinic_id)
+    rows = Patient.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "clinic", "owner"
+    )
+    found = {each.pk: each for each in rows.filter(pk__in=[one.pk, other.pk]).order_by("pk")}
+    return found[one.pk], found[other.pk]
+
+
+def _still_two(survivor: Patient, merged: Patient) -> None:
+    for each in (merged, survivor):
+        if each.merged_into_id is not None:
+            last = each.merges.select_related("by", "into").get(undone_at=None)
+            raise Stale(
+                f"{_who(last.by)} has merged {each} into {last.into} in the meantime. Look at what "
+                "is there now."
+            )
+
+
+def _move(requests: list[int], survivor: Patient, merged: Patient) -> dict[str, Any]:
+    """Returns what moved: of each request its key, whom the analyzer had it for, whom it has it for
+    by this, and whether it had still to be sent."""
+    at_visits = Visit.objects.filter(patient=survivor).values("at")
+    visits = list(
+        # Both records of one moment say the same visit.
+        Visit.objects.filter(patient=merged).exclude(at__in=at_visits).values_list("pk", flat=True)
+    )
+    weights = list(Weight.objects.filter(patient=merged).values_list("pk", flat=True))
+    codes = list(EmergencyCode.objects.filter(patient=merged).values_list("pk", flat=True))
+    records = list(Patient.objects.filter(merged_into=merged).values_list("pk", flat=True))
+    here, sent = _still_here(requests), _sent(requests)
+    moved = []
+    for pk, was, state in LabRequest.objects.filter(pk__in=requests).values_list(
+        "pk", "sent_for", "state"
+    ):
+        now = was
+        if was == survivor.pk:
+            now = None
+        elif was is None and state not in OVER and pk in sent and pk not in here:
+            now = merged.pk
+        moved.append([pk, was, now, pk in here])
+    _give(moved, survivor)
+    Visit.objects.filter(pk__in=visits).update(patient=survivor)
+    Weight.objects.filter(pk__in=weights).update(patient=survivor)
+    EmergencyCode.objects.filter(pk__in=codes).update(patient=survivor)
+    Patient.objects.filter(pk__in=records).update(merged_into=survivor)
+    if merged.latest_visit is not None:
+        Patient.objects.heard_of({survivor.pk: merged.latest_visit})
+    return {
+        "requests": moved,
+        "visits": visits,
+        "weights": weights,
+        "codes": codes,
+        "records": records,
+        "filled": _fill(survivor, merged),
+    }
+
+
+def _fill(survivor: Patient, merged: Patient) -> dict[str, str]:
+    """What it took over, as text."""
+    taken = {}
+    for name, empty in FILLED.items():
+        value = getattr(merged, name)
+        if getattr(survivor, name) == empty and value != empty:
+            setattr(survivor, name, value)
+            taken[name] = str(value)
+            if name == "birth_date":
+                survivor.birth_date_estimated = merged.birth_date_estimated
+    if taken:
+        survivor.save()
+    return taken
+
+
+def _still_here(requests: list[int]) -> set[int]:
+    """Orders that have not left; a worker that would claim one at this moment waits."""
+    rows = Submission.objects.select_for_update().filter(
+        request__in=requests, state__in=HERE, may_have_arrived=False
+    )
+    return set(rows.order_by("request").values_list("request", flat=True))
+
+
+def _sent(requests: list[int]) -> set[int]:
+    return set(Submission.objects.filter(request__in=requests).values_list("request", flat=True))
+
+
+def _give(moved: list[list[Any]], patient: Patient) -> None:
+    """One statement, and one more for each of those whom the analyzer still has them under."""
+    pks = [pk for pk, *_ in moved]
+    LabRequest.objects.filter(pk__in=pks).update(
+        patient=patient, version=F("version") + 1, updated_at=timezone.now()
+    )
+    for whom in {now for _, was, now, _ in moved if now != was}:
+        changed = [pk for pk, was, now, _ in moved if now == whom and now != was]
+        LabRequest.objects.filter(pk__in=changed).update(sent_for=whom)
+
+
+def _going_back(merge: Merge) -> list[int]:
+    """Requests that moved with it and that nobody has moved on since."""
+    pks = [pk for pk, *_ in merge.moved["requests"]]
+    rows = LabRequest.objects.filter(pk__in=pks, patient=merge.into_id)
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
+def _back_to_the_queue(merge: Merge, came: Came, acting_user: User | None) -> None:
+    """In the order in which everybody locks: what was put on the requests before the requests."""
+    rows = UnmatchedResult.objects.select_for_update(of=("self",)).select_related("clinic")
+    for orphan in list(rows.filter(pk__in=came.queue).order_by("pk")):
+        matching.unmatch(
+            acting_user=acting_user,
+            unmatched=orphan,
+            expected_version=orphan.version,
+            reason=f"{merge.merged.patient_id} and {merge.into.patient_id} are two animals",
+            evidence={SEPARATED: str(merge.uuid)},
+        )
+
+
+def _move_back(merge: Merge, into: Patient, merged: Patient) -> None:
+    moved = merge.moved
+    then = {pk: (was, now, here) for pk, was, now, here in moved["requests"]}
+    going = _going_back(merge)
+    here = _still_here(going)
+    back = []
+    for pk, now in LabRequest.objects.filter(pk__in=going).values_list("pk", "sent_for"):
+        was, set_to, was_here = then[pk]
+        if (was_here and pk not in here) or (now is None and set_to is not None):
+            # It left, or left once more, under the name of the record that it stood on meanwhile.
+            before: int | None = into.pk
+        else:
+            before = was if now == set_to else now
+        back.append([pk, now, before, pk in here])
+    _give(back, merged)
+    own = Visit.objects.filter(patient=merged).values("at")
+    Visit.objects.filter(pk__in=moved["visits"], patient=into).exclude(at__in=own).update(
+        patient=merged
+    )
+    Weight.objects.filter(pk__in=moved["weights"], patient=into).update(patient=merged)
+    EmergencyCode.objects.filter(pk__in=moved["codes"], patient=into).update(patient=merged)
+    Patient.objects.filter(pk__in=moved["records"], merged_into=into).update(merged_into=merged)
+    taken_back = {
+        name: FILLED[name]
+        for name, text in moved["filled"].items()
+        if str(getattr(into, name)) == text
+    }
+    for name, empty in taken_back.items():
+        setattr(into, name, empty)
+    if "birth_date" in taken_back:
+        into.birth_date_estimated = False
+    if taken_back:
+        into.save()
+
+
+def _record(verb: str, merge: Merge, acting_user: User | None, **data: Any) -> None:
+    """In the history of both records."""
+    for whose in (merge.merged, merge.into):
+        record(
+            verb,
+            clinic=merge.clinic,
+            acting_user=acting_user,
+            source="command",
+            patient=whose,
+            merge=str(merge.uuid),
+            was=merge.merged.patient_id,
+            to=merge.into.patient_id,
+            **data,
+        )

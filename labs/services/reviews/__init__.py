@@ -1,0 +1,1 @@
+"""What is done with results: signed, told, given on, escalated, charged."""
