@@ -48,6 +48,21 @@ class SealedTextField(TextField):
     def get_prep_value(self, value: Any) -> Any:
         return current_cipher().encrypt(value.encode()).decode() if value else ""
 
+    def value_to_string(self, obj: models.Model) -> str:
+        """In a dump (`dumpdata`) it stays sealed."""
+        sealed: str = self.get_prep_value(self.value_from_object(obj))
+        return sealed
+
+    def to_python(self, value: Any) -> Any:
+        """What `loaddata` brings is sealed, what a form brings is not."""
+        text = super().to_python(value)
+        if not text:
+            return text
+        try:
+            return current_cipher().decrypt(text.encode()).decode()
+        except InvalidToken:
+            return text
+
     def from_db_value(self, value: Any, *_: Any) -> Any:
         try:
             return current_cipher().decrypt(value.encode()).decode() if value else ""
