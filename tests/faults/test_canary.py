@@ -174,10 +174,11 @@ def live(house: House) -> None:
 
 
 def _form(browser: requests.Session, address: str, **fields: str) -> requests.Response:
+    """As a browser would: with what the page holds in hidden fields."""
     text = browser.get(address, timeout=20).text
-    csrf = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', text)
-    assert csrf, text[:300]
-    return browser.post(address, fields | {"csrfmiddlewaretoken": csrf[1]}, timeout=20)
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', text))
+    assert "csrfmiddlewaretoken" in hidden, text[:300]
+    return browser.post(address, hidden | fields, timeout=20)
 
 
 def test_no_canary_is_anywhere(house: House) -> None:
