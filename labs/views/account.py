@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -33,7 +34,7 @@ def code(request: HttpRequest) -> HttpResponse:
     template = "registration/code.html"
     if request.method == "GET":
         return render(request, template)
-    turn = turn_of(request)
+    turn = turn_of(request, user)
     found = second_factor.Proof(wait=turn.wait)
     if not turn.wait:
         found = second_factor.prove(user, request.POST.get("code", ""))
@@ -41,7 +42,8 @@ def code(request: HttpRequest) -> HttpResponse:
         guessing.right_code(turn)
         if found.left is not None and found.left < 4:
             messages.warning(request, _few(found.left))
-        return proof.finish(request, redirect(after), user, found.factor)
+        # An address and no name to look up: `?next=word` would be an error after the code.
+        return proof.finish(request, HttpResponseRedirect(after), user, found.factor)
     return _refused(request, template, found.wait)
 
 
@@ -57,7 +59,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
     template, context = "registration/enrol.html", {"factor": factor, **_shown(factor)}
     if request.method == "GET":
         return render(request, template, context)
-    turn = turn_of(request)
+    turn = turn_of(request, user)
     made = None if turn.wait else second_factor.confirm(user, request.POST.get("code", ""))
     if made is None:
         return _refused(request, template, turn.wait, context)
@@ -94,7 +96,7 @@ def own_app(request: Any) -> HttpResponse:
     template, context = "registration/enrol.html", {"factor": factor, **_shown(factor)}
     if request.method == "GET":
         return render(request, template, context)
-    turn = turn_of(request)
+    turn = turn_of(request, request.user)
     made = None if turn.wait else second_factor.confirm(request.user, request.POST.get("code", ""))
     if made is None:
         return _refused(request, template, turn.wait, context)
@@ -106,7 +108,7 @@ def own_app(request: Any) -> HttpResponse:
 @require_POST
 @person_required
 def app_off(request: Any) -> HttpResponse:
-    if (refused := _with_password(request)) is not None:
+    if (refused := _with_factor(request) or _with_password(request)) is not None:
         return refused
     try:
         second_factor.take_off(request.user)
@@ -120,7 +122,7 @@ def app_off(request: Any) -> HttpResponse:
 @require_POST
 @person_required
 def codes(request: Any) -> HttpResponse:
-    if (refused := _with_password(request)) is not None:
+    if (refused := _with_factor(request) or _with_password(request)) is not None:
         return refused
     try:
         made = second_factor.renew_codes(request.user)
@@ -165,6 +167,15 @@ def _page(request: Any, *, problem: str = "", status: int = 200) -> HttpResponse
     return render(request, "registration/account.html", context, status=status)
 
 
+def _with_factor(request: Any) -> HttpResponse | None:
+    """The page that says so, where the session was taken over by PIN alone: PIN and password
+    together must not replace the factor."""
+    if second_factor.of(request.user) is None or PROVEN in request.session:
+        return None
+    problem = "Sign out, and sign in with your password and the app's code. Then come back here."
+    return _page(request, problem=problem, status=403)
+
+
 def _with_password(request: Any) -> HttpResponse | None:
     """The page that says so, where the password is not theirs: whoever finds a workstation open
     must not make themselves a key to it."""
@@ -183,8 +194,10 @@ def _with_password(request: Any) -> HttpResponse | None:
     return None
 
 
-def turn_of(request: HttpRequest) -> guessing.Turn:
-    return guessing.code(address=client_address(request))
+def turn_of(request: HttpRequest, user: User) -> guessing.Turn:
+    name = user.get_username()
+    device = devices.known(request, name)
+    return guessing.code(name, address=client_address(request), device=device)
 
 
 def _shown(factor: SecondFactor) -> dict[str, Any]:

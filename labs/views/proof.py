@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 
-from labs.models import SecondFactor
+from labs.models import Membership, SecondFactor
 from labs.services.events import record
 from labs.services.people import pins, signing_in
 from labs.views import devices
@@ -19,6 +19,7 @@ from labs.views.access import ACTIVE_CLINIC, BEGAN, PROVEN, StaffRequest
 
 WORKSTATION = "workstation"  # the browser's name, and who signed in there with a password
 PENDING = "pending"  # who has given a password and no code yet
+DIRECT = "direct"  # that it was begun so, and not by PIN
 HOW_LONG = 10 * 60  # seconds between the two
 
 
@@ -28,10 +29,14 @@ def proven(request: HttpRequest) -> bool:
     if not user.is_authenticated:
         return True
     said = request.session.get(PROVEN)
+    factor: SecondFactor | None = getattr(user, "second_factor", None)
+    used = factor.pk if factor is not None and factor.confirmed else None
     if said is not None:
-        factor = getattr(user, "second_factor", None)
         # Taken away since, or another one.
-        return factor is not None and factor.confirmed and factor.pk == said
+        return bool(used == said)
+    if used and DIRECT in request.session:
+        # Made since: because somebody knows the password, it may be.
+        return False
     return not (settings.SECOND_FACTOR_REQUIRED and (user.is_staff or user.is_superuser))
 
 
@@ -64,6 +69,7 @@ def finish(
     """Sign that person in with the password and, where there is one, the factor just proven."""
     request.session.pop(PENDING, None)
     login(request, user)
+    request.session[DIRECT] = True
     if factor is not None:
         request.session[PROVEN] = factor.pk
     name = devices.remember(request, response, user.get_username())
@@ -77,16 +83,18 @@ def finish(
     return response
 
 
-def workstation(request: HttpRequest) -> str:
+def workstation(request: StaffRequest) -> str:
     """The name of this workstation, where a sign-in with a password still stands behind the
-    session: whoever it was works here still, with the same password. Else empty."""
+    session: whoever it was works at this clinic today, with the same password. Else empty."""
     found = request.session.get(WORKSTATION)
     if not found:
         return ""
     by = User.objects.filter(pk=found["user"], is_active=True).first()
     if by is None or not constant_time_compare(found["hash"], by.get_session_auth_hash()):
         return ""
-    return str(found["name"])
+    # Of two clinics' people who follow each other here, none answers for the other clinic's.
+    here = Membership.objects.of(by).filter(clinic=request.clinic)
+    return str(found["name"]) if here.exists() else ""
 
 
 def take_over(request: StaffRequest, user: User, factor: SecondFactor | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
@@ -37,7 +37,7 @@ class SignIn(LoginView):
             second_factor.begin(user)
             proof.wait_for_code(self.request, user, after)
             return redirect("labs:enrol")
-        return proof.finish(self.request, redirect(after), user)
+        return proof.finish(self.request, HttpResponseRedirect(after), user)
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
+from labs.address import client_address
 from labs.services.people import guessing, pins, second_factor
 from labs.views import proof
 from labs.views.access import StaffRequest, staff_required
-from labs.views.account import turn_of
 
 WRONG = "This PIN is not right. Try again, or sign out and sign in with the password."
 WRONG_TOO = "PIN and code are not right together. Take the app's next code and try again."
@@ -19,7 +19,7 @@ LOCKED = (
     "again."
 )
 NOBODY_BEHIND = (
-    "Whoever signed in here with a password does not work here any more or has changed it. Sign "
+    "Whoever signed in here with a password does not work at this clinic or has changed it. Sign "
     "out, and sign in with your password."
 )
 
@@ -51,7 +51,9 @@ def page(request: StaffRequest) -> HttpResponse:
         return _refused(request, context, LOCKED if outcome == "locked" else WRONG)
     factor = None
     if chosen.needs_code or second_factor.required(chosen.user):
-        turn = turn_of(request)
+        turn = guessing.code(
+            chosen.user.get_username(), address=client_address(request), device=workstation
+        )
         if turn.wait:
             words = f"Too many wrong codes. Wait {turn.wait} s, then try again."
             return _refused(request, context, words)
@@ -60,7 +62,7 @@ def page(request: StaffRequest) -> HttpResponse:
             return _refused(request, context, WRONG_TOO)
         guessing.right_code(turn)
     proof.take_over(request, chosen.user, factor)
-    return redirect(after)
+    return HttpResponseRedirect(after)
 
 
 def _refused(request: StaffRequest, context: dict[str, object], problem: str) -> HttpResponse:

@@ -49,10 +49,12 @@ def turn(account: str, *, address: str, device: str = "") -> Turn:
     )
 
 
-def code(*, address: str) -> Turn:
+def code(account: str, *, address: str, device: str = "") -> Turn:
     """The same of a code of the second factor, for all accounts from one address: each account's
-    own count is kept with its factor (labs/models/account.py)."""
-    return _take({_key("address", address): OF_ADDRESS})
+    own count is kept with its factor (labs/models/account.py). A known browser has its own count
+    here too, or who guesses in the waiting room keeps an administrator from the second step."""
+    key = _key("code", account, device) if device else _key("address", address)
+    return _take({key: OF_ADDRESS})
 
 
 def right_code(taken: Turn) -> None:

@@ -21,7 +21,7 @@ from pytest_django.fixtures import Settings
 
 from labs.errors import NotAllowed
 from labs.models import BackupCode, Clinic, LabEvent, Membership, Role, SecondFactor
-from labs.services.people import second_factor
+from labs.services.people import pins, second_factor
 from labs.views.access import PROVEN
 from tests import factories
 
@@ -310,3 +310,56 @@ def test_the_demo_s_switch_lets_an_administrator_in(clinic: Clinic, settings: Se
     assert client.get("/admin/").status_code == 200 and PROVEN not in client.session
     settings.SECOND_FACTOR_REQUIRED = True
     assert client.get("/admin/").status_code == 302
+
+
+@pytest.mark.parametrize("after", ["nowhere", "healthz", "labs"])
+def test_an_odd_way_back_stops_nobody(clinic: Clinic, after: str) -> None:
+    """A word is no name of a page of ours to look up: that would be an error after the code."""
+    ana = person(clinic, "ana")
+    enrolled(ana)
+    client = sign_in("ana", after=after)
+    done = client.post("/login/code/", {"code": code_of(ana)})
+    assert done.status_code == 302 and done["Location"] == after
+
+
+def test_a_session_from_before_the_factor_ends_with_it(clinic: Clinic) -> None:
+    """Somebody fears that their password is known: whoever signed in with it is out."""
+    theo = person(clinic, "theo", Role.TECHNICIAN)
+    thief, own = sign_in("theo"), sign_in("theo")
+    assert own.post("/account/app/begin/", {"password": PASSWORD})["Location"] == "/account/app/"
+    assert own.post("/account/app/", {"code": code_of(theo, -30)}).status_code == 200
+    assert own.get("/patients/").status_code == 200
+    assert "/login/" in thief.get("/patients/")["Location"]
+
+
+@pytest.mark.parametrize("door", ["/account/codes/", "/account/app/off/"])
+def test_password_and_pin_do_not_replace_the_factor(clinic: Clinic, door: str) -> None:
+    """A colleague's PIN was seen and their password is known: no backup codes by that."""
+    theo = person(clinic, "theo", Role.TECHNICIAN)
+    person(clinic, "tim", Role.TECHNICIAN)
+    enrolled(theo)
+    pins.set_pin(theo, "830517")
+    client = sign_in("tim")
+    assert client.post("/switch/", {"who": theo.pk, "pin": "830517"}).status_code == 302
+    before = list(BackupCode.objects.order_by("pk").values_list("digest", flat=True))
+    refused = client.post(door, {"password": PASSWORD})
+    assert refused.status_code == 403 and "sign in with" in refused.content.decode()
+    assert second_factor.of(theo)
+    assert list(BackupCode.objects.order_by("pk").values_list("digest", flat=True)) == before
+
+
+def test_who_guesses_in_the_waiting_room_keeps_no_administrator_out(clinic: Clinic) -> None:
+    """The same address as the clinic's: the counter's own browser does not wait for them, neither
+    with the password nor with the code."""
+    ana = person(clinic, "ana")
+    enrolled(ana)
+    counter = sign_in("ana")
+    with time_machine.travel(timezone.now() + timedelta(minutes=2), tick=False):
+        assert counter.post("/login/code/", {"code": code_of(ana)}).status_code == 302
+    counter.post("/logout/")
+    with time_machine.travel(timezone.now() + timedelta(minutes=4), tick=False):
+        for number in range(40):
+            Client().post("/login/", {"username": f"nobody{number}", "password": "wrong"})
+        sign_in("ana", counter)
+        done = counter.post("/login/code/", {"code": code_of(ana)})
+        assert done.status_code == 302, done.content.decode()[-500:]

@@ -204,3 +204,40 @@ def test_setting_one_asks_for_the_password(clinic: Clinic) -> None:
     assert stored.startswith("gAAAA") and PIN not in Pin.objects.get(user=toni).digest
     client.post("/account/pin/off/")
     assert not Pin.objects.exists()
+
+
+@pytest.mark.parametrize("after", ["nowhere", "healthz"])
+def test_an_odd_way_back_is_no_error(clinic: Clinic, after: str) -> None:
+    person(clinic, "toni")
+    vera = person(clinic, "vera")
+    client = workstation()
+    assert switch(client, vera, next=after) == 302 and who(client) == vera.pk
+
+
+def test_whoever_signed_in_there_must_work_at_that_clinic_today(clinic: Clinic) -> None:
+    """One password of a clinic stands behind every PIN of it: not that of another clinic's
+    colleague, and not that of who has left."""
+    toni, vera, wim = (person(clinic, name) for name in ("toni", "vera", "wim"))
+    oak = factories.make_clinic("Oak")
+    olga = person(oak, "olga")
+    Membership.objects.create(user=vera, clinic=oak, role=Role.TECHNICIAN)
+    client = workstation()
+    assert switch(client, vera) == 302
+    client.post("/clinic/", {"clinic": oak.public_id})
+    assert switch(client, olga) == 422 and who(client) == vera.pk, "toni never worked at Oak"
+    client.post("/clinic/", {"clinic": clinic.public_id})
+    Membership.objects.filter(user=toni).update(ends_at=timezone.now() - timedelta(minutes=1))
+    assert switch(client, wim) == 422 and who(client) == vera.pk, "toni has left"
+    Membership.objects.filter(user=toni).update(ends_at=None)
+    assert switch(client, wim) == 302
+
+
+def test_guessing_at_the_address_keeps_no_administrator_from_switching(clinic: Clinic) -> None:
+    person(clinic, "toni")
+    ana = person(clinic, "ana", Role.ADMIN)
+    second_factor.begin(ana)
+    second_factor.confirm(ana, code_of(ana, -30))
+    client = workstation()
+    for number in range(40):
+        Client().post("/login/", {"username": f"nobody{number}", "password": "wrong"})
+    assert switch(client, ana, code=code_of(ana)) == 302
