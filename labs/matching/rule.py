@@ -16,7 +16,7 @@ from labs.matching.score import Ranking, Scored, identifiers
 from labs.matching.sides import AGREE, CLOSE, CONFLICT, OnFile, name_key, surname_key
 from labs.matching.weights import AUTOMATIC_MARGIN, AUTOMATIC_PROBABILITY
 
-VERSION = "rule-a-2"
+VERSION = "rule-a-3"
 # Names typed for runs that are no animal's.
 CONTROLS = frozenset({"test", "qc", "control", "water", "calibration", "calibrator", "blank"})
 TEXT_CATEGORIES = ("microbiology", "pathology", "cytology", "histology", "culture")
@@ -301,7 +301,11 @@ def sentences() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def nearly(one: str, other: str) -> bool:
-    """Whether two names in plain text are so near that a person could take one for the other."""
+    """Whether two names in plain text are so near that a person could take one for the other, one
+    of which may be a part of the other: who is Smith-Jones is called Jones."""
+    words, others = set(one.split()), set(other.split())
+    if words and others and (words <= others or others <= words):
+        return True
     one, other = one.replace(" ", ""), other.replace(" ", "")
     if not one or not other:
         return False

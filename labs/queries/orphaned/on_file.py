@@ -11,7 +11,8 @@ from typing import Any
 
 from django.db.models import Q
 
-from labs.matching.names import CUT, EXACT, NEAR
+from labs.matching.names import CUT, EXACT, NEAR, PART, Vocabulary
+from labs.matching.rule import nearly
 from labs.matching.sides import NEAR_IN_TIME, OnFile, Orphan
 from labs.models import LabRequest, Patient, RequestState, TestState, Visit, Weight
 
@@ -178,10 +179,11 @@ def _one(
 
 def namesakes(clinic_id: int, first: OnFile, registry: Any) -> dict[int, OnFile]:
     """Animals that a person could take for that one, by their records alone, the deceased too: two
-    statements."""
+    statements. Only names that the rule calls near are looked for, so that of any number of animals
+    the first fifty are answer enough."""
     own, surname = first.name_key or "", first.surname_key or ""
-    names = registry.names.classify(own, weak=False).keys(EXACT, NEAR, CUT)
-    surnames = registry.surnames.classify(surname, weak=False).keys(EXACT, NEAR, CUT)
+    names = _nearly(own, registry.names)
+    surnames = _nearly(surname, registry.surnames)
     same = Q(name_key__in=names) & Q(surname_key__in=[*surnames, ""])
     if not surname:
         same = Q(name_key__in=names)
@@ -192,3 +194,9 @@ def namesakes(clinic_id: int, first: OnFile, registry: Any) -> dict[int, OnFile]
     if first.household is not None:
         rows += animals.filter(owner=first.household).order_by().values_list(*COLUMNS)
     return {row[0]: _one(row, {}, {}, {}, frozenset(), date.min) for row in rows}
+
+
+def _nearly(name: str, vocabulary: Vocabulary) -> list[str]:
+    """A part of a double name too: “Smith” of “Smith-Jones”, and the other way round."""
+    levels = vocabulary.classify(name, weak=False)
+    return [key for key in levels.keys(EXACT, NEAR, CUT, PART) if nearly(name, key)]

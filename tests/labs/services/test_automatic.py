@@ -162,6 +162,26 @@ def test_never_where_there_is_a_namesake(clinic: Clinic, biscuit: Patient) -> No
     assert left(orphan(clinic))
 
 
+@pytest.mark.parametrize(
+    ("mine", "typed", "other"),
+    [
+        ("Example-Jones", "Example", "Example"),
+        ("Example Jones", "Jones", "Jones"),
+        ("Example", "Example", "Example-Jones"),
+        ("Jones", "Jones", "Example-Jones"),
+    ],
+)
+def test_never_by_a_left_over_id_where_a_namesakes_owner_has_one_part_of_the_name(
+    clinic: Clinic, mine: str, typed: str, other: str
+) -> None:
+    """The analyzer kept the id of the run before, and both animals are called the same."""
+    one, two = (factories.make_owner(clinic, last_name=surname) for surname in (mine, other))
+    factories.make_patient(clinic, patient_id="P-10482", sex="M", owner=one)
+    factories.make_patient(clinic, patient_id="P-20999", sex="M", owner=two)
+    Patient.objects.update(created_at=timezone.now() - timedelta(days=9))
+    assert left(orphan(clinic, owner_last_name=typed))
+
+
 def test_never_on_the_day_on_which_the_scoring_changed(clinic: Clinic, biscuit: Patient) -> None:
     Clinic.objects.update(automatic_model="rule-a-0")
     assert left(orphan(clinic))
