@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 
 from labs.models import vocabulary
 from labs.models.vocabulary import BATCH, COLUMNS, Tally, tally
@@ -144,6 +145,17 @@ class PatientRows(ClinicQuerySet):
         for at, pks in later.items():
             for some in _some(pks):
                 self.filter(pk__in=some).update(latest_visit=at)
+
+    def not_heard_of(self, pk: int, when: datetime) -> None:
+        """What was heard at that time turned out to be of another animal: back to what is left, its
+        visits and the requests that were not cancelled."""
+        known = self.filter(pk=pk, latest_visit=when)
+        visits = known.aggregate(at=Max("visit__at"))
+        requests = known.filter(labrequest__cancelled_at=None).aggregate(
+            at=Max("labrequest__requested_at")
+        )
+        left = filter(None, (visits["at"], requests["at"]))
+        known.update(latest_visit=max(left, default=None))
 
 
 class OwnerRows(ClinicQuerySet):

@@ -22,6 +22,7 @@ from labs.services.events import record
 from labs.services.orders import emergency_codes, outbox, states, submissions
 from labs.services.orphaned.decisions import decide
 from labs.services.registry.patients import followed, keep_standing, require_animal
+from labs.services.reviews import alarms
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -74,6 +75,9 @@ def move_request(
         _leave_group(now)
         now.save(update_fields=["patient", "sent_for", "first", "link"])
         now.runs.exclude(review_state=ReviewState.WAITING).update(review_state=ReviewState.WAITING)
+        alarms.another_animals(now.runs.all())
+        Patient.objects.not_heard_of(was.pk, now.requested_at)
+        Patient.objects.heard_of({patient.pk: now.requested_at})
         for orphan in matched:
             _follow(orphan, was, now, acting_user, reason)
         # In the history of both animals.

@@ -28,6 +28,7 @@ from labs.services.orders import emergency_codes, outbox, states, submissions
 from labs.services.orders.ordering import add_tests, create_request
 from labs.services.orphaned.decisions import claim, decide
 from labs.services.registry.patients import followed, require_animal
+from labs.services.reviews import alarms
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -141,6 +142,7 @@ def unmatch(
         RequestedTest.objects.filter(reported_run__unmatched=unmatched).update(reported_run=None)
         tests = list(request.tests.filter(runs__unmatched=unmatched).distinct())
         unmatched.runs.update(request=None, requested_test=None, review_state=ReviewState.WAITING)
+        alarms.another_animals(unmatched.runs.all(), since=decision.at)
         outbox.reinstate(request, [test for test in tests if not test.runs.exists()])
         decision.active = False
         decision.save(update_fields=["active"])
@@ -157,6 +159,7 @@ def unmatch(
             request.cancelled_at = timezone.now()
             request.cancelled_reason = "The match that it was made for was taken back"
             request.save(update_fields=["cancelled_at", "cancelled_reason"])
+            Patient.objects.not_heard_of(request.patient_id, request.requested_at)
         states.refresh(request)
 
 

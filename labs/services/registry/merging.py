@@ -24,6 +24,7 @@ from labs.models import (
     Sex,
     Submission,
     SubmissionState,
+    TestRun,
     UnmatchedResult,
     Visit,
     Weight,
@@ -34,6 +35,7 @@ from labs.services.orders import emergency_codes, outbox
 from labs.services.orphaned import matching
 from labs.services.orphaned.decisions import SEPARATED
 from labs.services.registry.patients import require_animal
+from labs.services.reviews import alarms
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -141,6 +143,7 @@ def undo(*, acting_user: User | None, merge: Merge, reason: str) -> Merge:
             raise Stale("A result was matched to one of these requests just now. Look again.")
         into, merged = _both(into, merged)
         _move_back(merge, into, merged)
+        alarms.another_animals(TestRun.objects.filter(request__in=going), since=merge.at)
         Patient.objects.filter(pk=merged.pk).update(merged_into=None)
         merge.undone_at, merge.undone_by = timezone.now(), acting_user
         merge.undone_reason = reason.strip()[:200]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from labs import limits, roles
@@ -17,6 +18,8 @@ from labs.models.result import VOID_STATUSES
 from labs.services.events import record
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.contrib.auth.models import User
 
 log = logging.getLogger(__name__)
@@ -51,6 +54,25 @@ def look_again(run: TestRun) -> None:
             _record("alarm.corrected", newest, None)
     if found:
         _raise(run, current, found)
+
+
+def another_animals(runs: QuerySet[TestRun], since: datetime | None = None) -> None:
+    """Those runs are on another animal's record by now, or on none; in the caller's transaction,
+    after they went. Who acknowledged what is alarming in them, since then, did so for an animal
+    that it was not, so it is an alarm once more; and of one that is open, whoever is responsible
+    now is told."""
+    newest: dict[int, Alarm] = {}
+    rows = Alarm.objects.filter(run__in=runs, stands=True).select_related(
+        "run__request", "run__unmatched", "clinic"
+    )
+    for alarm in rows.order_by("pk"):
+        newest[alarm.run_id] = alarm
+    for alarm in newest.values():
+        if not alarm.ended:
+            # Where everybody was told there is nobody left to tell.
+            Alarm.objects.filter(pk=alarm.pk, ended="", all_at=None).update(first_at=None)
+        elif since is None or (alarm.ended_at and alarm.ended_at >= since):
+            _raise(alarm.run, alarm.run.versions.get(current=True), alarm.values)
 
 
 def acknowledge(*, acting_user: User, alarm: Alarm, expected_result: int, note: str = "") -> None:

@@ -12,11 +12,15 @@ import time_machine
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection, connections
+from django.utils import timezone
 
 from labs.errors import InvalidInput, NotAllowed, Stale
 from labs.models import Alarm, AlarmNotice, CriticalLimit, LabEvent, Observation, Role
 from labs.queries.overview.nav import nav
 from labs.services.intake import results
+from labs.services.orders import moving
+from labs.services.orphaned import matching
+from labs.services.registry import merging
 from labs.services.reviews import alarms, escalation, limits, review
 from tests.factories import (
     make_clinic,
@@ -439,3 +443,104 @@ def test_what_is_on_no_animals_record_wakes_everybody_until_it_is_put_away(clini
 def test_what_a_person_typed_alarms_as_what_an_analyzer_sent(clinic, alice):
     make_typed(make_patient(clinic), acting_user=alice, PLT="12")
     assert Alarm.objects.get().values[0]["value"] == "12"
+
+
+# The result turns out to be another animal's.
+
+
+def seen(run, by):
+    alarm = Alarm.objects.get(run=run, ended="")
+    alarms.acknowledge(acting_user=by, alarm=alarm, expected_result=alarm.result_id, note="Called")
+
+
+def again(run):
+    """The one open alarm of that run, which has been told to nobody yet."""
+    alarm = Alarm.objects.get(run=run, ended="")
+    assert (alarm.first_at, alarm.all_at) == (None, None)
+    assert alarm.values[0]["code"] == "K" and alarm.result.current
+    return alarm
+
+
+def put_on(orphan, patient, by):
+    orphan.refresh_from_db()
+    return matching.match(
+        acting_user=by, unmatched=orphan, patient=patient, expected_version=orphan.version
+    )
+
+
+@pytest.fixture
+def orphan(clinic):
+    row = make_row(value="9.9", flag="HH", **K)
+    return make_unmatched(clinic, report=make_report([make_run([row])]))
+
+
+def test_acknowledged_for_the_wrong_animal_it_stands_again_when_the_match_is_taken_back(
+    clinic, orphan, alice, bob
+):
+    run = orphan.runs.get()
+    put_on(orphan, make_patient(clinic), alice)
+    seen(run, alice)
+    orphan.refresh_from_db()
+    matching.unmatch(
+        acting_user=bob, unmatched=orphan, expected_version=orphan.version, reason="Not hers"
+    )
+    again(run)
+    right = put_on(orphan, make_patient(clinic, name="Olive"), bob)
+    assert again(run).run.request == right
+    assert Alarm.objects.filter(run=run).count() == 2
+    assert LabEvent.objects.filter(verb="alarm.raised").count() == 2
+
+
+def test_acknowledged_before_it_was_on_any_record_it_stays_so(clinic, orphan, alice):
+    """Whoever saw it knew of no animal: nothing that they said was said of the wrong one."""
+    seen(orphan.runs.get(), alice)
+    put_on(orphan, make_patient(clinic), alice)
+    orphan.refresh_from_db()
+    matching.unmatch(
+        acting_user=alice, unmatched=orphan, expected_version=orphan.version, reason="Slip"
+    )
+    assert not Alarm.objects.filter(ended="").exists()
+
+
+def test_it_follows_a_request_that_is_moved_and_stands_again(alarm, lab_request, alice, clinic):
+    seen(alarm.run, alice)
+    olive = make_patient(clinic, name="Olive")
+    lab_request.refresh_from_db()
+    moving.move_request(
+        acting_user=alice,
+        request=lab_request,
+        patient=olive,
+        expected_version=lab_request.version,
+        reason="Wrong cage card",
+    )
+    assert again(alarm.run).run.request.patient == olive
+
+
+def test_nobody_has_seen_it_yet_and_whoever_is_responsible_now_is_told(clinic, orphan, alice, bob):
+    wrong, right = make_patient(clinic), make_patient(clinic, name="Olive")
+    theirs = make_request(right, acting_user=bob, accepted=True)
+    put_on(orphan, wrong, alice)
+    assert sweep(timezone.now()) == 1  # the letter to her
+    orphan.refresh_from_db()
+    matching.move(
+        acting_user=alice,
+        unmatched=orphan,
+        patient=right,
+        request=theirs,
+        expected_version=orphan.version,
+        reason="Not hers",
+    )
+    assert sweep(timezone.now()) == 1
+    told = AlarmNotice.objects.filter(alarm__run=orphan.runs.get(), stage="first")
+    assert {notice.user for notice in told} == {alice, bob}
+
+
+def test_acknowledged_while_two_records_were_one_it_stands_again_when_they_are_two(
+    lab_request, clinic, alice
+):
+    survivor = make_patient(clinic, name="Biscuit")
+    merge = merging.merge(acting_user=alice, survivor=survivor, merged=lab_request.patient)
+    run = file(lab_request, make_row(value="7.9", flag="H", **K))
+    seen(run, alice)
+    merging.undo(acting_user=alice, merge=merge, reason="Two animals")
+    assert again(run).run.request.patient == merge.merged

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connections, transaction
+from django.utils import timezone
 
 from labs.errors import InvalidInput, NotAllowed, Stale
-from labs.models import LabEvent, LabRequest, MatchDecision, Role, TestRun, UnmatchedResult
+from labs.models import (
+    LabEvent,
+    LabRequest,
+    MatchDecision,
+    Role,
+    TestRun,
+    UnmatchedResult,
+    Visit,
+)
 from labs.report import Identity
 from labs.services.intake import orphans, results
 from labs.services.orders import ordering
@@ -146,6 +156,21 @@ def test_a_refused_test_is_refused_again_when_the_match_is_taken_back(alice, orp
     test.refresh_from_db()
     request.refresh_from_db()
     assert (test.state, request.state) == ("refused", "needs_attention")
+
+
+def test_a_match_that_is_taken_back_leaves_no_trace_of_a_visit(alice, orphan, patient):
+    """Else the next result of the day would be the likelier for the wrong animal: it was "here"."""
+    seen = timezone.now() - timedelta(days=40)
+    Visit.objects.create(clinic=patient.clinic, patient=patient, at=seen)
+    match(alice, orphan, patient)
+    patient.refresh_from_db()
+    assert patient.latest_visit > seen
+    orphan.refresh_from_db()
+    matching.unmatch(
+        acting_user=alice, unmatched=orphan, expected_version=orphan.version, reason="Not hers"
+    )
+    patient.refresh_from_db()
+    assert patient.latest_visit == seen
 
 
 def test_a_signature_does_not_come_along_to_another_animal(clinic, orphan, patient):

@@ -134,6 +134,14 @@ def test_results_come_along_and_signatures_do_not(bob, biscuit, olive):
     assert (run.review_state, run.reviews.count(), request.reviewed_at) == ("waiting", 1, None)
 
 
+def test_the_animal_that_it_was_not_was_not_seen(bob, biscuit, olive):
+    request = factories.make_request(biscuit)
+    move(bob, request, olive)
+    for patient in (biscuit, olive):
+        patient.refresh_from_db()
+    assert (biscuit.latest_visit, olive.latest_visit) == (None, request.requested_at)
+
+
 def test_it_stands_in_the_history_of_both_animals(bob, biscuit, olive):
     request = factories.make_request(biscuit, accepted=True)
     move(bob, request, olive)
