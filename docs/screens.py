@@ -28,7 +28,7 @@ from tests.conftest import find_chromium  # noqa: E402
 from tests.e2e.demo import Demo, running  # noqa: E402
 
 FOLDER = ROOT / "docs" / "screens"
-LAPTOP, PHONE = (1280, 860), (390, 844)
+LAPTOP, PHONE, TELEVISION = (1280, 860), (390, 844), (1920, 1080)
 TALLEST = 1500  # pixels of a page that are worth showing
 COLOURS = 96
 MOST_BYTES = 2_000_000  # of all pictures together
@@ -114,6 +114,55 @@ def set_range(page: Any, demo: Demo) -> None:
         page.get_by_text("holds from now on").wait_for()
 
 
+def account(page: Any, demo: Demo) -> None:
+    """With a PIN set, so that a colleague's "Change places" has somebody to show."""
+    _open(page, demo.base + "/account/")
+    pin = page.locator("main form[action$='/account/pin/']")
+    if pin.locator("[name=password]").count():
+        pin.locator("[name=password]").fill(demo.password(_login(demo, VET)))
+        pin.locator("[name=pin]").fill("415926")
+        if pin.locator("[name=again]").count():
+            pin.locator("[name=again]").fill("415926")
+        pin.locator("button").click()
+    _open(page, demo.base + "/account/")
+
+
+def merging(page: Any, demo: Demo) -> None:
+    follow(BISCUIT, PATIENT, "main a[href$='/merge/']")(page, demo)
+    page.locator("main [name=q]").fill("Waffles")
+    page.keyboard.press("Enter")
+    page.locator("main .hits a.open").first.click()
+    page.locator("table.twins").wait_for()
+
+
+def versions(page: Any, demo: Demo) -> None:
+    """Of the first result that has more than one."""
+    _open(page, demo.base + "/?show=review")
+    links = [link.get_attribute("href") for link in page.locator(RESULT).all()]
+    for link in links:
+        _open(page, demo.base + str(link).split("#")[0])
+        if page.locator("a[data-key='v']").count():
+            _open(
+                page, urljoin(page.url, page.locator("a[data-key='v']").first.get_attribute("href"))
+            )
+            return
+    raise LookupError("No result of the demo has two versions.")
+
+
+def wall(page: Any, demo: Demo) -> None:
+    _open(page, demo.base + "/screens/")
+    page.locator("main form[action$='/screens/new/'] [name=name]").fill("Laboratory")
+    page.keyboard.press("Enter")
+    _open(page, page.locator("#link").inner_text().strip())
+    page.locator("main button, form button").first.click()
+    page.wait_for_url("**/wall/")
+
+
+def _login(demo: Demo, role: str) -> str:
+    logins = json.loads((demo.var_dir / "demo" / "logins.json").read_text())
+    return next(str(login["username"]) for login in logins if login["role"] == role)
+
+
 RESULT = "main a.open[href^='/requests/']"
 TECH, VET, ADMIN = "Technician", "Veterinarian", "Administrator"
 SHOTS = [
@@ -164,6 +213,26 @@ SHOTS = [
         name="connection",
         role=ADMIN,
         go=follow("/", "details.menu a[href^='/heska']"),
+        has="h1",
+    ),
+    Shot(name="account", role=VET, go=account, has="main form"),
+    Shot(name="switch", role=TECH, go=at("/switch/"), has=".people"),
+    Shot(
+        name="owner",
+        role=TECH,
+        go=follow(BISCUIT, PATIENT, "main a[href^='/owners/']"),
+        has="h1",
+    ),
+    Shot(name="merge", role=VET, go=merging, has="table.twins"),
+    Shot(name="alarms", role=VET, go=at("/alarms/"), has="main"),
+    Shot(name="versions", role=VET, go=versions, has="table"),
+    Shot(name="sign-several", role=VET, go=at("/review/"), has="main form"),
+    Shot(name="wall", role=ADMIN, go=wall, has="main", size=TELEVISION),
+    Shot(name="limits", role=ADMIN, go=at("/limits/"), has=".codes"),
+    Shot(
+        name="owner-data",
+        role=ADMIN,
+        go=follow(BISCUIT, PATIENT, "main a[href$='/data/']"),
         has="h1",
     ),
     Shot(name="administration", role=ADMIN, go=at("/admin/"), has="main, #content"),
