@@ -62,6 +62,10 @@ class LabVendor(Protocol):
     ) -> list[Sent]:
         """Under which codes an animal goes out, those of its clinic first. Costs no query."""
 
+    def owner_in(self, body: str) -> str:
+        """Whose id an order names that went out, as it was sent (`Submission.sent_body`); empty
+        where that cannot be read. Costs no query."""
+
     def test_code(self, code: str, codes: Codes) -> str:
         """Under which code a test of the catalogue is ordered. Costs no query."""
 

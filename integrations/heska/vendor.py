@@ -11,6 +11,7 @@ from django.urls import reverse
 from integrations.heska.conf import ADAPTER_VERSION, VENDOR
 from integrations.heska.models import Connection
 from integrations.heska.wire import codes as wire
+from integrations.heska.wire import outbound
 from labs.models import Clinic, LabRequest, Message
 from labs.order import Codes, Sent
 from labs.report import Report
@@ -75,6 +76,9 @@ class Heska:
             wire.breed_sent(species, breed, codes),
             wire.sex_sent(sex, neutered, codes),
         ]
+
+    def owner_in(self, body: str) -> str:
+        return outbound.owner_in(body)
 
     def test_code(self, code: str, codes: Codes) -> str:
         return wire.test_sent(code, codes)

@@ -123,6 +123,15 @@ def order_body(order: Order) -> dict[str, Any]:
     }
 
 
+def owner_in(body: str) -> str:
+    """The client's id in what `order_body` made; empty where it is none of ours."""
+    try:
+        owner_id = strict.loads(body.encode())["Client"]["ClientId"]
+    except (strict.NotJson, strict.Ambiguous, KeyError, TypeError):
+        return ""
+    return owner_id if isinstance(owner_id, str) else ""
+
+
 def error_words(body: bytes) -> str:
     """What the provider itself says, from any of the body shapes of example 05: a message, a
     validation problem with its fields, a wrapped error, a bare string, plain text. No HTML."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
+from labs import vendors
 from labs.models import (
+    Alarm,
     Attachment,
     LabEvent,
     LabRequest,
     LabResult,
+    Merge,
     Message,
     MessageState,
     Owner,
@@ -37,6 +41,8 @@ class Held:
 
     owner: Owner
     patients: QuerySet[Patient]
+    # Of the requests, those that went out under another owner's id.
+    of_others: frozenset[int]
     requests: QuerySet[LabRequest]
     unmatched: QuerySet[UnmatchedResult]
     submissions: QuerySet[Submission]
@@ -45,14 +51,16 @@ class Held:
 
 
 def held(owner: Owner) -> Held:
-    """What is on the owner's animals, what was sent to the laboratory under the owner's id, also
-    for an animal that has another owner by now, and what came under that id."""
+    """What is on the owner's animals, also where their record was merged away since, what was sent
+    to the laboratory under the owner's id, also for an animal that has another owner by now, and
+    what came under that id. Not what stood there by a mistake that was taken back."""
     _patience()
     clinic = owner.clinic_id
     patients = Patient.objects.filter(owner=owner)
-    sent = Submission.objects.filter(clinic=clinic, sent_body__contains=f'"{owner.owner_id}"')
+    merges = Merge.objects.filter(merged__in=patients, undone_at=None)
+    moved = [pk for merge in merges for pk, *_ in merge.moved["requests"]]
     requests = LabRequest.objects.filter(
-        Q(patient__in=patients) | Q(sent_for__in=patients) | Q(pk__in=sent.values("request")),
+        Q(patient__in=patients) | Q(sent_for__in=patients) | Q(pk__in=[*moved, *_sent_as(owner)]),
         clinic=clinic,
     )
     pks = set(requests.values_list("pk", flat=True))
@@ -60,9 +68,13 @@ def held(owner: Owner) -> Held:
     orphans = set(
         found.filter(
             Q(runs__request__in=pks)
-            | Q(suggested_request__in=pks)
-            | Q(decisions__request__in=pks)
+            | Q(decisions__request__in=pks, decisions__active=True)
             | Q(typed__owner_id=owner.owner_id)
+            # May be hers as long as it is on nobody's.
+            | (
+                (Q(suggested_request__in=pks) | Q(decisions__request__in=pks))
+                & ~Q(state=UnmatchedState.MATCHED)
+            )
         ).values_list("pk", flat=True)
     )
     # Those that are one report with them.
@@ -81,6 +93,7 @@ def held(owner: Owner) -> Held:
     return Held(
         owner=owner,
         patients=patients,
+        of_others=_of_others(owner, pks),
         requests=LabRequest.objects.filter(pk__in=pks),
         unmatched=UnmatchedResult.objects.filter(pk__in=orphans),
         submissions=Submission.objects.filter(request__in=pks),
@@ -90,6 +103,34 @@ def held(owner: Owner) -> Held:
             clinic=clinic,
         ),
     )
+
+
+def _sent_as(owner: Owner) -> list[int]:
+    """Requests that went out under that owner's id. The text alone does not tell: an animal may
+    bear the same number."""
+    words = {json.dumps(owner.owner_id), json.dumps(owner.owner_id, ensure_ascii=False)}
+    written = Q()
+    for word in words:
+        written |= Q(sent_body__contains=word)
+    sent = Submission.objects.filter(written, clinic=owner.clinic_id)
+    return [
+        each.request_id
+        for each in sent.only("request", "vendor", "sent_body").iterator(500)
+        if _owner_in(each) == owner.owner_id
+    ]
+
+
+def _of_others(owner: Owner, requests: set[int]) -> frozenset[int]:
+    sent = Submission.objects.filter(request__in=requests).exclude(sent_body="")
+    return frozenset(
+        each.request_id
+        for each in sent.only("request", "vendor", "sent_body").iterator(500)
+        if _owner_in(each) not in ("", owner.owner_id)
+    )
+
+
+def _owner_in(submission: Submission) -> str:
+    return vendors.get(submission.vendor).owner_in(submission.sent_body)
 
 
 def in_the_way(found: Held) -> list[str]:
@@ -146,9 +187,12 @@ def _listed(names: list[str]) -> str:
 
 def export(found: Held) -> dict[str, Any]:
     """As plain data: what a person may take away. Bodies of messages that hold other owners'
-    animals too are left out; their parts are there, each a message of its own."""
+    animals too are left out; their parts are there, each a message of its own. So are those of
+    orders that went out under the name of who had the animal before: the results are there."""
     owner = found.owner
     several = set(found.messages.filter(parts__isnull=False).values_list("pk", flat=True))
+    theirs = Q(request__in=found.of_others) | Q(submission__request__in=found.of_others)
+    several |= set(found.messages.filter(theirs).values_list("pk", flat=True))
     return {
         "owner": _row(owner),
         "animals": [
@@ -159,7 +203,10 @@ def export(found: Held) -> dict[str, Any]:
             }
             for patient in found.patients
         ],
-        "requests": [_request(request) for request in found.requests.order_by("pk")],
+        "requests": [
+            _request(request, of_another=request.pk in found.of_others)
+            for request in found.requests.order_by("pk")
+        ],
         "unmatched_results": [
             {
                 **_row(each, "typed", "contradictions"),
@@ -173,7 +220,7 @@ def export(found: Held) -> dict[str, Any]:
             {
                 **_row(message, without=("raw", "reply", "headers", "reply_headers", "dedupe_key")),
                 "body": None if message.pk in several else _text(message.raw),
-                "answer": _text(message.reply),
+                "answer": None if message.pk in several else _text(message.reply),
             }
             for message in found.messages.order_by("pk").iterator(50)
         ],
@@ -185,14 +232,18 @@ def export(found: Held) -> dict[str, Any]:
     }
 
 
-def _request(request: LabRequest) -> dict[str, Any]:
+def _request(request: LabRequest, *, of_another: bool) -> dict[str, Any]:
     results = LabResult.objects.filter(run__request=request).select_related("run").order_by("pk")
     sent = Submission.objects.filter(request=request).first()
     return {
         **_row(request, without=("result_key", "form_key")),
         "tests": [test.panel.name for test in request.tests.select_related("panel")],
         "specimens": [_row(each) for each in request.specimen_set.all()],
-        "sent_to_the_laboratory": sent.sent_body if sent else "",
+        "sent_to_the_laboratory": sent.sent_body if sent and not of_another else "",
+        "told": [_row(each) for each in request.told.all()],
+        "follow_ups": [_row(each) for each in request.follow_ups.all()],
+        "hand_overs": [_row(each) for each in request.hand_overs.all()],
+        "alarms": [_row(each) for each in Alarm.objects.filter(run__request=request)],
         "results": [
             {
                 "test": str(result.run),

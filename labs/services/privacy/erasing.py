@@ -3,8 +3,9 @@ stay.
 
 What goes: name, phone and e-mail of the owner; what was typed at the analyzer of whose sample it
 was, on every result of their animals; the bodies of the messages that named them, in and out; what
-was sent of an order; what the screens of a match showed. What stays, and why, the page says before
-(`KEPT`). There is no way back.
+was sent of an order; what the screens of a match showed; and their name, phone and e-mail wherever
+staff wrote them about a result: what was told, follow-ups, hand-overs, alarms. What stays, and why,
+the page says before (`KEPT`). There is no way back.
 
 A body that holds several owners' animals is a list of messages, each of which is a message of its
 own with its own body: the list's body goes as a whole, the others' own bodies stay.
@@ -14,19 +15,31 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
+from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils import timezone
 
 from labs import roles
 from labs.errors import InvalidInput
-from labs.models import Attachment, Blanked, MatchDecision, Owner, UnmatchedResult
+from labs.models import (
+    Alarm,
+    Attachment,
+    Blanked,
+    FollowUp,
+    HandOver,
+    MatchDecision,
+    Owner,
+    OwnerTold,
+    UnmatchedResult,
+)
 from labs.models.vocabulary import forget, lock
 from labs.outline import outline
 from labs.queries.registry import owner_data
@@ -56,7 +69,11 @@ KEPT = (
     ("The animals' names and ids, and the owner's id", "records hang on them"),
     ("Each message's times, ids, states and hash", "so that it is known if it is sent again"),
     ("Who did what and when, by ids alone", "nobody can change it, and it names nobody"),
-    ("What staff wrote themselves, such as notes and reasons", "it is part of the record"),
+    (
+        "What staff wrote themselves, such as notes and reasons",
+        "it is part of the record; the name, phone and e-mail in what was told, in follow-ups, "
+        "hand-overs and alarms go",
+    ),
     ("Mail that was sent, paper, the practice's own files, back-ups", "they are not here"),
 )
 
@@ -115,6 +132,12 @@ def erase(*, acting_user: User, owner: Owner, typed: str) -> None:
         found.submissions.update(sent_body="", provider_words="")
         for orphan in found.unmatched:
             _forget_typed(orphan)
+        # Also of a match that was taken back: its screen showed this owner.
+        shown = Q(unmatched__in=found.unmatched) | Q(request__in=found.requests)
+        for decision in MatchDecision.objects.filter(shown):
+            decision.evidence = {k: v for k, v in decision.evidence.items() if k in JUDGED}
+            decision.save(update_fields=["evidence"])
+        _forget_words(found)
         _forget_name(owner)
         record(
             "owner.erased",
@@ -132,9 +155,38 @@ def _forget_typed(orphan: UnmatchedResult) -> None:
     orphan.contradictions = [ERASED_WORDS] if orphan.contradictions else []
     orphan.version += 1
     orphan.save(update_fields=["typed", "typed_id", "contradictions", "version"])
-    for decision in MatchDecision.objects.filter(unmatched=orphan):
-        decision.evidence = {k: v for k, v in decision.evidence.items() if k in JUDGED}
-        decision.save(update_fields=["evidence"])
+
+
+def _forget_words(found: owner_data.Held) -> None:
+    """Names, phone and e-mail in what staff wrote about results; the rest of it stays."""
+    hers = _words_of(found.owner)
+    if hers is None:
+        return
+    on_request = Q(request__in=found.requests)
+    written: tuple[tuple[Any, tuple[str, ...]], ...] = (
+        (OwnerTold.objects.filter(on_request), ("what",)),
+        (HandOver.objects.filter(on_request), ("note",)),
+        (FollowUp.objects.filter(on_request), ("what", "done_note")),
+        (Alarm.objects.filter(run__request__in=found.requests), ("note",)),
+    )
+    for rows, names in written:
+        for row in rows:
+            for name in names:
+                longest = row._meta.get_field(name).max_length
+                setattr(row, name, hers.sub("[erased]", getattr(row, name))[:longest])
+            row.save(update_fields=list(names))
+
+
+def _words_of(owner: Owner) -> re.Pattern[str] | None:
+    """Whole words only; a telephone number however it is spaced."""
+    names = [owner.email, owner.last_name, owner.first_name]
+    forms = [r"\s+".join(map(re.escape, name.split())) for name in names if name.strip()]
+    digits = [c for c in owner.phone if c.isdigit()]
+    if len(digits) > 3:
+        forms.append(r"[\s./()-]*".join(digits))
+    if not forms:
+        return None
+    return re.compile(rf"(?<!\w)(?:{'|'.join(forms)})(?!\w)", re.IGNORECASE)
 
 
 def _forget_name(owner: Owner) -> None:
