@@ -407,3 +407,26 @@ def test_failure_mode_30_the_oldest_is_seen_on_every_page_by_its_age(
     factories.make_unmatched(clinic, factories.make_report([factories.make_run([row])]))
     client.force_login(User.objects.get(username="alice"))
     assert "critical" in client.get("/").content.decode().partition('id="tab-unmatched"')[2][:600]
+
+
+def test_failure_mode_30_a_critical_value_on_nobodys_record_does_not_wait_for_its_age(
+    clinic: Clinic, client: Client
+) -> None:
+    """Red at the very moment it comes, and no colour once it is put away."""
+    rows = {"7.9": "HH", "4.1": "N"}
+    found = [
+        factories.make_unmatched(
+            clinic,
+            factories.make_report(
+                [factories.make_run([factories.make_row("K+", value, flag=flag)])],
+                external_id=value,
+            ),
+            received_at=NOON,
+        )
+        for value, flag in rows.items()
+    ]
+    with time_machine.travel(NOON, tick=False):
+        client.force_login(User.objects.get(username="alice"))
+        assert '<b class="count red" title="2 waiting' in client.get("/").content.decode()
+        UnmatchedResult.objects.filter(pk=found[0].pk).update(state="dismissed")
+        assert '<b class="count due" title="1 waiting' in client.get("/").content.decode()

@@ -160,6 +160,10 @@ def unmatch(
             request.cancelled_reason = "The match that it was made for was taken back"
             request.save(update_fields=["cancelled_at", "cancelled_reason"])
             Patient.objects.not_heard_of(request.patient_id, request.requested_at)
+        elif request.retrospective:
+            # It stands for other results too: of what was taken back nobody ordered anything, and
+            # it would wait for it for ever.
+            request.tests.filter(pk__in=[test.pk for test in tests], runs=None).delete()
         states.refresh(request)
 
 

@@ -44,6 +44,7 @@ from labs.models.vocabulary import forget, lock
 from labs.outline import outline
 from labs.queries.registry import owner_data
 from labs.services.events import record
+from labs.services.orphaned.decisions import SEPARATED
 from labs.services.privacy import blanking
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ CLINICAL = (
     *("weight", "weight_unit", "doctor"),
 )
 # Of a decision's evidence: what the rule is judged by, without what stood on the screen.
-JUDGED = ("grade", "probability", "tied", "shadow", "found_by", "model", "nobody", "emergency_code")
+JUDGED = (
+    *("grade", "probability", "tied", "shadow", "found_by", "model", "nobody", "emergency_code"),
+    # What contradicted it, for the second person; who had seen it; and that records were separated.
+    *("serious", "seen_by", SEPARATED),
+)
 ERASED_WORDS = "What was typed contradicted the request; it was erased with the owner's data."
 KEPT = (
     (

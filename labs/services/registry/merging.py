@@ -21,6 +21,8 @@ from labs.models import (
     Merge,
     Patient,
     RequestState,
+    Review,
+    ReviewState,
     Sex,
     Submission,
     SubmissionState,
@@ -31,7 +33,7 @@ from labs.models import (
     vocabulary,
 )
 from labs.services.events import record
-from labs.services.orders import emergency_codes, outbox
+from labs.services.orders import emergency_codes, outbox, states
 from labs.services.orphaned import matching
 from labs.services.orphaned.decisions import SEPARATED
 from labs.services.registry.patients import require_animal
@@ -143,7 +145,7 @@ def undo(*, acting_user: User | None, merge: Merge, reason: str) -> Merge:
             raise Stale("A result was matched to one of these requests just now. Look again.")
         into, merged = _both(into, merged)
         _move_back(merge, into, merged)
-        alarms.another_animals(TestRun.objects.filter(request__in=going), since=merge.at)
+        _look_again(merge, going)
         Patient.objects.filter(pk=merged.pk).update(merged_into=None)
         merge.undone_at, merge.undone_by = timezone.now(), acting_user
         merge.undone_reason = reason.strip()[:200]
@@ -340,6 +342,18 @@ def _move_back(merge: Merge, into: Patient, merged: Patient) -> None:
         into.birth_date_estimated = False
     if taken_back:
         into.save()
+
+
+def _look_again(merge: Merge, requests: list[int]) -> None:
+    """Whoever signed or acknowledged a result since the merge did so of the other animal."""
+    runs = TestRun.objects.filter(request__in=requests)
+    alarms.another_animals(runs, since=merge.at)
+    signed = Review.objects.filter(run__in=runs, reviewed_at__gte=merge.at).values("run")
+    touched = runs.filter(pk__in=signed).exclude(review_state=ReviewState.WAITING)
+    opened = set(touched.values_list("request", flat=True))
+    touched.update(review_state=ReviewState.WAITING)
+    for request in LabRequest.objects.filter(pk__in=opened).order_by("pk"):
+        states.refresh(request)
 
 
 def _record(verb: str, merge: Merge, acting_user: User | None, **data: Any) -> None:

@@ -35,6 +35,7 @@ from labs.queries.orphaned import vocabulary
 from labs.report import Identity
 from labs.services.intake import journal
 from labs.services.orphaned import matching
+from labs.services.orphaned.decisions import SEPARATED
 from labs.services.privacy import erasing
 from labs.services.registry import imports
 from tests import factories
@@ -282,6 +283,36 @@ def test_later_results_of_an_erased_orphan_are_still_asked_who_they_are(held: He
     held.orphan.refresh_from_db()
     assert "owner_last_name" not in held.orphan.typed and "patient_name" not in held.orphan.typed
     assert held.orphan.state == "matched" and held.orphan.runs.exists()
+
+
+def test_a_match_against_a_contradiction_is_still_checked_by_a_second_person(held: Held) -> None:
+    """Of the decision stays what it was judged by: the page that shows it, and the queue, read it.
+    And who had seen a match that was taken back, and that records were separated."""
+    vet = factories.make_staff(Role.VET, clinic=held.clinic, username="second")
+    held.orphan.refresh_from_db()
+    matching.unmatch(
+        acting_user=held.admin,
+        unmatched=held.orphan,
+        expected_version=held.orphan.version,
+        reason="Two animals",
+        evidence={SEPARATED: "that merge"},
+    )
+    seen_by = held.orphan.decisions.get(action="unmatch").evidence["seen_by"]
+    matching.match(
+        acting_user=held.admin,
+        unmatched=held.orphan,
+        patient=held.patient,
+        expected_version=held.orphan.version,
+        evidence={"serious": ["species"], "why": LAST},
+    )
+    erase(held)
+    client = Client()
+    client.force_login(vet)
+    for address in (f"/unmatched/{held.orphan.uuid}/", "/unmatched/?state=matched"):
+        answer = client.get(address)
+        assert answer.status_code == 200 and "Species differs." in answer.content.decode()
+    back = held.orphan.decisions.get(action="unmatch")
+    assert back.evidence == {"seen_by": seen_by, SEPARATED: "that merge"}
 
 
 def test_each_field_of_what_is_typed_is_decided() -> None:

@@ -173,6 +173,29 @@ def test_a_match_that_is_taken_back_leaves_no_trace_of_a_visit(alice, orphan, pa
     assert patient.latest_visit == seen
 
 
+def test_a_request_made_for_two_results_does_not_wait_for_the_one_that_was_taken_back(
+    alice, clinic, orphan, patient
+):
+    """Nobody ordered it, so nothing will ever come; and put back, it is there as before."""
+    other = make_unmatched(
+        clinic,
+        make_report([make_run(key="c", test_code="CHEM", test_name="Chemistry")], external_id="7"),
+    )
+    made = match(alice, orphan, patient)
+    match(alice, other, patient, request=made, retrospective_tests=True)
+    orphan.refresh_from_db()
+    matching.unmatch(
+        acting_user=alice, unmatched=orphan, expected_version=orphan.version, reason="Not hers"
+    )
+    made.refresh_from_db()
+    assert made.state == "complete" and not LabRequest.objects.open().exists()
+    assert made.runs.get().unmatched == other
+    match(alice, orphan, patient, request=made, retrospective_tests=True)
+    made.refresh_from_db()
+    assert made.state == "complete" and made.runs.count() == 2
+    assert not made.tests.filter(withdrawn=True).exists()
+
+
 def test_a_signature_does_not_come_along_to_another_animal(clinic, orphan, patient):
     alice = make_staff(Role.VET, clinic=clinic)
     request = match(alice, orphan, patient)

@@ -37,6 +37,7 @@ from labs.services.orders import emergency, emergency_codes, moving, ordering, s
 from labs.services.orphaned import matching
 from labs.services.registry import merging, patients
 from labs.services.registry.imports import import_patients, import_visits
+from labs.services.reviews import review
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -396,6 +397,25 @@ def test_failure_mode_26_undo_after_merge_says_what_came_and_loses_nothing(
     assert set(TestRun.objects.filter(request=None).values_list("unmatched", flat=True)) == {put.pk}
     # It was the merge that was wrong, not the animal: it may be proposed again.
     assert refused(UnmatchedResult.objects.get(pk=put.pk)) == {}
+
+
+def test_a_signature_given_while_they_were_one_does_not_go_back_with_it(
+    bella: Patient, double: Patient, vet: Any
+) -> None:
+    """It was given of the other animal; one from before the merge was not."""
+    before, since = (factories.make_request(double, accepted=True) for _ in range(2))
+    for request in (before, since):
+        factories.make_result(request)
+        request.refresh_from_db()
+    review.sign(acting_user=vet, request=before, expected_version=before.version)
+    made = merge(bella, double, vet)
+    since.refresh_from_db()
+    review.sign(acting_user=vet, request=since, expected_version=since.version)
+    undo(made, vet)
+    states = {r.pk: r.runs.get().review_state for r in (before, since)}
+    assert states == {before.pk: "reviewed", since.pk: "waiting"}
+    since.refresh_from_db()
+    assert since.reviewed_at is None and since.patient == double
 
 
 def test_what_a_person_moved_or_edited_since_stays_as_they_put_it(
