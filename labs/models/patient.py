@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 from django.db import models, transaction
+from django.db.models.functions import Coalesce
 
 from labs.keys import chip_key, phone_key, plain, stored_id
 from labs.models.derived import DerivedField
@@ -183,6 +184,13 @@ class Patient(models.Model):
                 opclasses=["int8_ops", BEGINNING],
             ),
             filled("patient", "merged_into"),
+            # The living, those that were here last, or were added since, before the rest.
+            models.Index(
+                "clinic",
+                Coalesce("latest_visit", "created_at").desc(),
+                condition=models.Q(deceased=False),
+                name="patient_latest",
+            ),
         )
 
     def __str__(self) -> str:

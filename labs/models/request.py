@@ -99,6 +99,8 @@ class LabRequest(models.Model):
         )
         indexes = (
             models.Index(fields=["clinic", "state", "-requested_at"], name="request_worklist"),
+            # The newest of a clinic, whatever their state: whom was ordered for, which doctors ask.
+            models.Index(fields=["clinic", "-requested_at", "-id"], name="request_newest"),
             models.Index(fields=["patient", "-requested_at"], name="request_of_patient"),
             models.Index(
                 fields=["first"], condition=models.Q(first__isnull=False), name="request_group"

@@ -3,10 +3,12 @@ does not know."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Max
+from django.db.models.functions import Coalesce
 
 from labs import vendors
 from labs.models import Analyte, Clinic, ClinicCode, CodeKind, Observation, Panel, Patient, Species
@@ -15,6 +17,10 @@ from labs.services.orders import codes as services
 from labs.services.orders.orderable import no_species
 
 SHOWN = 100
+# Of the living those that were here or were added last: whose words will be sent. A registry of
+# 200,000 was read from end to end for this page, 0.15 s. A breed that only others bear is listed
+# when one of them comes again, and its order page says how it goes in any case.
+LOOKED_AT = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +62,13 @@ class Strange:
 @dataclass(frozen=True, kw_only=True)
 class CodesPage:
     """`breeds` have no code at all, `substituted` go as something else. Each list is the most
-    frequent SHOWN. `known`: the laboratory's codes of breeds, by species."""
+    frequent SHOWN. `latest`: of so many animals they are, those that were here last; 0 where
+    that is all of them. `known`: the laboratory's codes of breeds, by species."""
 
     label: str
     species: list[Word]
     breeds: list[Word]
+    latest: int
     substituted: list[Word]
     strange: list[Strange]
     own: list[ClinicCode]
@@ -113,14 +121,12 @@ def codes_page(clinic: Clinic) -> CodesPage:
         for each in own
         if each.kind != CodeKind.ANALYTE
     }
-    animals = (
-        Patient.objects.filter(clinic=clinic, deceased=False)
-        .order_by()
-        .values_list("species", "breed")
-        .annotate(animals=Count("pk"))
+    living = Patient.objects.filter(clinic=clinic, deceased=False).order_by(
+        Coalesce("latest_visit", "created_at").desc()
     )
+    rows = list(living.values_list("species", "breed")[: LOOKED_AT + 1])
     words: dict[tuple[str, str, str], Word] = {}
-    for species, breed, number in animals:
+    for (species, breed), number in Counter(rows[:LOOKED_AT]).items():
         for sent in vendor.sent_as(
             species=species, breed=breed, sex="", neutered=None, codes=codes
         )[:2]:
@@ -136,6 +142,7 @@ def codes_page(clinic: Clinic) -> CodesPage:
         label=vendor.label,
         species=that("none"),
         breeds=that("words"),
+        latest=LOOKED_AT if len(rows) > LOOKED_AT else 0,
         substituted=that("substitute"),
         strange=strange(clinic, {each.key for each in own if each.kind == CodeKind.ANALYTE}),
         own=own,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 
 from labs.models import (
     Analyzer,
@@ -30,6 +30,10 @@ from labs.services.orders.orderable import running
 LOOKED_AT = 40
 USED_LAST = 4
 FIRST = "Favourites and last used"
+# Of so many of the newest orders the patients are proposed: a clinic of ten years had all of them
+# grouped, 0.7 s for a page that proposes eight. Where these were for fewer animals, as after many
+# orders for one in the ward, fewer are proposed; the search finds the rest.
+PROPOSED_OF = 400
 # A weight from which a dose or a range is read must not be older; a young animal grows.
 WEIGHT_HOLDS_DAYS = 90
 WEIGHT_HOLDS_DAYS_YOUNG = 14
@@ -194,18 +198,19 @@ def weight_is_old(patient: Any, today: date) -> bool:
 
 def recent_patients(clinic: Clinic, patients: QuerySet[Any], limit: int) -> list[Patient]:
     """Those for whom something was ordered last: the likeliest to be ordered for again."""
-    latest = (
+    newest = (
         LabRequest.objects.filter(clinic=clinic)
-        .order_by()
-        .values("patient")
-        .annotate(last=Max("requested_at"))
-        .order_by("-last")
-        .values_list("patient", "last")[:limit]
+        .order_by("-requested_at", "-pk")
+        .values_list("patient", "requested_at")[:PROPOSED_OF]
     )
-    order: dict[int, datetime] = dict(latest)
+    last: dict[int, datetime] = {}
+    for key, at in newest:
+        last.setdefault(key, at)
+    # Some of them may have died since.
+    likely = list(last)[: 4 * limit]
     found = list(
-        patients.filter(pk__in=order, deceased=False, is_test=False).select_related("owner")
+        patients.filter(pk__in=likely, deceased=False, is_test=False).select_related("owner")
     )
     for patient in found:
-        patient.last_lab = order[patient.pk]
-    return sorted(found, key=lambda patient: patient.last_lab, reverse=True)
+        patient.last_lab = last[patient.pk]
+    return sorted(found, key=lambda patient: likely.index(patient.pk))[:limit]

@@ -31,6 +31,7 @@ from labs.models import (
     Sex,
     TestRun,
     UnmatchedResult,
+    UnmatchedState,
     Visit,
 )
 from labs.queries.orphaned.candidate_ranges import HERE, Search
@@ -255,12 +256,17 @@ def _shared_ids(
 
 
 def _aliases(clinic_id: int) -> dict[str, frozenset[str]]:
-    """What doctors are called at this clinic's analyzers, from its last 300 matches."""
+    """What doctors are called at this clinic's analyzers, from the matches of the last 300 results
+    that have one. By the clinic's own results, as they have an index: a decision names no clinic,
+    and for a small clinic those of all the others were walked through to find 300."""
     pairs = []
+    matched = UnmatchedResult.objects.filter(clinic=clinic_id, state=UnmatchedState.MATCHED)
     decisions = MatchDecision.objects.filter(
-        active=True, unmatched__clinic=clinic_id, action=MatchDecision.Action.MATCH
-    ).order_by("-pk")
-    for evidence in decisions.values_list("evidence", flat=True)[:300]:
+        active=True,
+        unmatched__in=matched.order_by("-created_at").values("pk")[:300],
+        action=MatchDecision.Action.MATCH,
+    )
+    for evidence in decisions.order_by("pk").values_list("evidence", flat=True):
         for line in evidence.get("fields", ()):
             if line.get("key") == "doctor" and line.get("typed") and line.get("on_file"):
                 pairs.append((line["typed"], line["on_file"]))

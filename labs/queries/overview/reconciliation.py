@@ -21,8 +21,9 @@ from labs.queries.words import duration
 from labs.spreadsheet import csv_file
 
 SHOWN = 50
-# A clinic that never marks a bill has all its years among the uncharged: counted to here.
-COUNTED = 10_000
+# A clinic that never marks a bill has all its years among the uncharged: counted to here. Up to ten
+# thousand took 50 ms, and nobody works through a thousand.
+COUNTED = 1_000
 EXPORTED = 10_000
 HEADER = (
     *("report_id", "ordered", "reviewed", "patient_id", "patient", "owner_id", "owner"),

@@ -15,6 +15,9 @@ from labs.models import Clinic, LabRequest, Panel, RequestedTest, Species
 
 DOCTORS = timedelta(days=90)  # whoever asked for nothing since is not offered
 MOST = 100
+# And so many of the newest requests are asked: of a large hospital's 90 days all were read for each
+# worklist, 0.2 s. A doctor whose last request is older than these two thousand is not offered.
+ASKED = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +93,8 @@ def choices(clinic: Clinic, chosen: Filters) -> Choices:
     recent: QuerySet[LabRequest] = LabRequest.objects.filter(
         clinic=clinic, requested_at__gte=timezone.now() - DOCTORS
     )
-    doctors = set(
-        recent.exclude(doctor="").order_by().values_list("doctor", flat=True).distinct()[:MOST]
-    )
+    newest = recent.order_by("-requested_at", "-pk").values_list("doctor", flat=True)[:ASKED]
+    doctors = set([name for name in dict.fromkeys(newest) if name][:MOST])
     analyzers = set(Panel.objects.order_by().values_list("analyzer_model", flat=True).distinct())
     return Choices(
         species=list(Species.choices),
