@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -13,7 +14,9 @@ from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from labs.services.people import signing_in
+from labs.address import client_address
+from labs.services.people import guessing, signing_in
+from labs.views import devices
 
 
 class LabAdminSite(AdminSite):
@@ -34,11 +37,19 @@ class LabAdminSite(AdminSite):
         return super().logout(request, extra_context)
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Django's page, on record."""
+        """Django's page, on record. The old password is not tried out here either."""
+        turn = guessing.Turn()
+        name = request.user.get_username()
+        if request.method == "POST":
+            device = devices.known(request, name)
+            turn = guessing.turn(name, address=client_address(request), device=device)
+        if turn.wait:
+            raise PermissionDenied(f"Too many wrong tries. Wait {turn.wait} s, then try again.")
         with transaction.atomic():
             response = super().password_change(request, extra_context)
             if response.status_code == 302:
                 signing_in.password_changed(request.user)
+                guessing.right(turn)
         return response
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:

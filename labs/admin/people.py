@@ -198,6 +198,7 @@ class MembershipAdmin(ClinicScopedAdmin):
             if not data["password"]:
                 self.invite(request, obj)
             return
+        before = obj.user.email
         if "role" in form.changed_data:
             staff_changes.change_role(acting_user=request.user, place=obj, role=data["role"])
         if "ends_at" in form.changed_data:
@@ -209,6 +210,9 @@ class MembershipAdmin(ClinicScopedAdmin):
                 **{name: data[name] for name in LOGIN_FIELDS if name != "is_active"},
                 is_active=data.get("is_active", True),
             )
+        if before and before != obj.user.email:
+            letter = letters.moved(obj.user, before=before)
+            transaction.on_commit(lambda: letters.post(letter))
         if data.get("letter"):
             self.invite(request, obj)
         if data.get("lost"):

@@ -117,6 +117,20 @@ def post(letter: EmailMessage) -> bool:
     return True
 
 
+def moved(user: User, *, before: str) -> EmailMessage:
+    """To the address that was theirs: else whoever changes it could take a login over, and every
+    letter that tells of it would go to themselves."""
+    return EmailMessage(
+        subject="The e-mail address of your Lab login was changed",
+        body=(
+            f"An administrator has changed the e-mail address of your login {user.get_username()}. "
+            "Mail about it no longer comes here.\n\n"
+            "If you did not ask for it, tell your clinic.\n"
+        ),
+        to=[before],
+    )
+
+
 def _forgotten(user: User) -> EmailMessage:
     return EmailMessage(
         subject="Set a new password for Lab",

@@ -363,3 +363,34 @@ def test_who_guesses_in_the_waiting_room_keeps_no_administrator_out(clinic: Clin
         sign_in("ana", counter)
         done = counter.post("/login/code/", {"code": code_of(ana)})
         assert done.status_code == 302, done.content.decode()[-500:]
+
+
+def test_whoever_is_to_lose_a_login_hears_of_it_at_their_own_address(clinic: Clinic) -> None:
+    """An administrator writes their own address into a colleague's login and takes the factor: the
+    letter that tells of it must not go to the administrator alone."""
+    ana, ben = person(clinic, "ana"), person(clinic, "ben")
+    enrolled(ben)
+    boss = Client()
+    boss.force_login(ana)
+    url = f"/admin/labs/membership/{ben.membership_set.get().pk}/change/"
+    form = {"role": "admin", "is_active": "on", "email": "ana2@x.org", "lost": "on"}
+    form |= {"ends_at_0": "", "ends_at_1": "", "first_name": "", "last_name": ""}
+    mail.outbox.clear()
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        assert boss.post(url, form).status_code == 302
+    assert ["ben@x.org"] in [letter.to for letter in mail.outbox]
+
+
+def test_the_old_password_is_not_tried_out_in_the_administration(clinic: Clinic) -> None:
+    ana = person(clinic, "ana")
+    enrolled(ana)
+    client = sign_in("ana")
+    assert client.post("/login/code/", {"code": code_of(ana)}).status_code == 302
+    new = "entirely another horse"
+    form = {"old_password": "wrong", "new_password1": new, "new_password2": new}
+    tried = [client.post("/admin/password_change/", form).status_code for _ in range(9)]
+    assert tried[0] == 200 and 403 in tried
+    form["old_password"] = PASSWORD
+    assert client.post("/admin/password_change/", form).status_code == 403
+    with time_machine.travel(timezone.now() + timedelta(minutes=2), tick=False):
+        assert client.post("/admin/password_change/", form).status_code == 302
