@@ -14,6 +14,7 @@ from labs.models import (
     MatchDecision,
     Patient,
     ReviewState,
+    Sex,
     Submission,
     SubmissionState,
     UnmatchedResult,
@@ -145,6 +146,20 @@ def _follow(
         active=True,
         patient=request.patient,
         request=request,
+        evidence={"serious": _against(orphan, request.patient)},
     )
     orphan.version += 1
     orphan.save(update_fields=["version"])
+
+
+def _against(orphan: UnmatchedResult, patient: Patient) -> list[str]:
+    """What of that which was typed contradicts the animal, in the words of a match that a second
+    person looks at (labs.matching.compare)."""
+    species, sex = (orphan.typed.get(name, "") for name in ("species_code", "sex_code"))
+    died = patient.deceased_on or orphan.created_at.date()
+    contradicts = {
+        "species": species not in ("", patient.species),
+        "sex": patient.sex != Sex.UNKNOWN and sex not in ("", Sex.UNKNOWN, patient.sex),
+        "deceased": patient.deceased and died <= orphan.created_at.date(),
+    }
+    return [key for key, is_so in contradicts.items() if is_so]

@@ -9,6 +9,7 @@ from django.db import connections
 
 from labs.errors import InvalidInput, NotAllowed, Stale
 from labs.models import LabRequest, Message, Submission, UnmatchedResult
+from labs.queries.orphaned.second_look import to_check
 from labs.queries.readings.history import history
 from labs.report import Identity
 from labs.services.intake import results
@@ -175,6 +176,32 @@ def test_what_was_matched_to_it_comes_along_and_its_corrections_too(bob, clinic,
         acting_user=bob, unmatched=orphan, expected_version=orphan.version, reason="Neither"
     )
     assert not history(olive)
+
+
+@pytest.mark.parametrize(
+    ("changed", "serious"),
+    [
+        ({}, []),
+        ({"species": "cat"}, ["species"]),
+        ({"sex": "M", "deceased": True}, ["sex", "deceased"]),
+    ],
+)
+def test_what_contradicts_the_new_animal_is_looked_at_by_a_second_person(
+    bob, clinic, biscuit, olive, changed, serious
+):
+    sent = factories.make_report(
+        [factories.make_run()],
+        identity=Identity(**(DOG | {"sex": "Female", "sex_code": "F"}), patient_name="Olive"),
+    )
+    orphan = factories.make_unmatched(clinic, sent)
+    request = matching.match(
+        acting_user=bob, unmatched=orphan, patient=biscuit, expected_version=orphan.version
+    )
+    type(olive).objects.filter(pk=olive.pk).update(**changed)
+    olive.refresh_from_db()
+    move(bob, request, olive)
+    waits = to_check(clinic.pk).filter(unmatched=orphan)
+    assert [decision.evidence["serious"] for decision in waits] == ([serious] if serious else [])
 
 
 def test_an_emergency_code_ends_with_it(bob, clinic, biscuit, olive):
