@@ -132,7 +132,10 @@
     if (!event.target.matches("[data-once]")) return;
     if (event.target.dataset.sent) { event.preventDefault(); return; }
     event.target.dataset.sent = "1";
-    event.target.querySelectorAll("button").forEach((button) => { button.disabled = true; });
+    // Not before the browser has read the form: it leaves out a button that is disabled, and "Save"
+    // of a typed result came as "Check again", so that none could be saved.
+    const buttons = event.target.querySelectorAll("button");
+    setTimeout(() => buttons.forEach((button) => { button.disabled = true; }));
   });
   // Back from the next page: the form may be sent again.
   window.addEventListener("pageshow", () => document.querySelectorAll("[data-once]").forEach((form) => {
