@@ -1,0 +1,327 @@
+"""The screens as their users walk them: by the keyboard alone on a laptop, by the mouse alone on a
+phone's width; FULL=1 for the other two as well."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.demo import Demo
+from tests.e2e.test_main_job import sign_in
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo")]
+LAPTOP, PHONE = 1280, 390
+HERE = "element => element === document.activeElement"
+SEEN = (
+    "element => { const own = getComputedStyle(element); return own.outlineStyle !== 'none' "
+    "|| own.boxShadow !== 'none' || element.closest(':focus-within, :has(:focus-visible)') }"
+)
+Hand = Callable[[Any], None]
+WAYS = [("keyboard", LAPTOP), ("mouse", PHONE)]
+if os.environ.get("FULL"):
+    WAYS += [("keyboard", PHONE), ("mouse", LAPTOP)]
+
+
+@pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}-{way[1]}")
+def way(request: pytest.FixtureRequest) -> tuple[str, int]:
+    found: tuple[str, int] = request.param
+    return found
+
+
+@pytest.fixture
+def wide(way: tuple[str, int], page: Any) -> int:
+    page.set_viewport_size({"width": way[1], "height": 844})
+    return way[1]
+
+
+@pytest.fixture
+def hand(way: tuple[str, int], page: Any) -> Hand:
+    """Presses what it is given: as the keyboard finds it, by Tab alone, or by a click."""
+
+    def by_keys(target: Any) -> None:
+        target.wait_for()
+        reach(page, target)
+        ticked = target.get_attribute("type") in ("checkbox", "radio")
+        page.keyboard.press("Space" if ticked else "Enter")
+
+    return by_keys if way[0] == "keyboard" else lambda target: target.click()
+
+
+@pytest.fixture(scope="session")
+def cookies() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture
+def enter(page: Any, demo: Demo, cookies: dict[str, Any]) -> Callable[[str, str], None]:
+    """To a page as somebody who signed in a while ago."""
+
+    def go(username: str, path: str) -> None:
+        if username in cookies:
+            page.context.add_cookies(cookies[username])
+            page.goto(demo.base + path)
+        else:
+            sign_in(page, demo, username, path)
+            cookies[username] = page.context.cookies()
+
+    return go
+
+
+Enter = Callable[[str, str], None]
+
+
+def reach(page: Any, target: Any) -> None:
+    """By Tab alone; what has the focus is seen to have it."""
+    for _ in range(150):
+        if target.evaluate(HERE):
+            break
+        page.keyboard.press("Tab")
+    assert target.evaluate(HERE), "no Tab leads there"
+    assert target.evaluate(SEEN), "nobody sees where the focus is"
+
+
+def press(page: Any, key: str) -> None:
+    """As a person: the next key comes after the time that tells a hand from a scanner."""
+    page.keyboard.press(key)
+    page.wait_for_timeout(150)
+
+
+def fits(page: Any, width: int) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def to_patient(page: Any, enter: Enter, username: str, patient_id: str) -> None:
+    enter(username, f"/patients/?q={patient_id}")
+    page.goto(page.locator("#live a.open").first.evaluate("link => link.href"))
+
+
+def test_a_patient_is_found_with_a_typo(page: Any, enter: Enter, hand: Hand, wide: int) -> None:
+    enter("elm-tech", "/patients/")
+    page.get_by_role("searchbox", name=re.compile("^Name, owner")).focus()
+    page.keyboard.type("bicsuit", delay=130)
+    found = page.locator("#live a", has_text="Biscuit").first
+    found.wait_for()
+    fits(page, wide)
+    hand(found)
+    page.wait_for_url("**/patients/*-*/")
+    page.locator("main").get_by_text("P-10482").first.wait_for()
+    fits(page, wide)
+
+
+def test_trends_of_one_analyte_lead_to_its_result(
+    page: Any, enter: Enter, hand: Hand, wide: int
+) -> None:
+    to_patient(page, enter, "elm-vet", "P-10401")
+    hand(page.get_by_role("link", name=re.compile("^All over time")))
+    page.wait_for_url("**/trends/**")
+    page.locator("figure svg").first.wait_for()
+    fits(page, wide)
+    hand(page.locator("details.choose summary"))
+    hand(page.locator("details.choose input[type=checkbox]").first)
+    hand(page.get_by_role("button", name="Show these"))
+    page.wait_for_url("**a=**")
+    assert page.locator("figure.plotcard").count() == 1
+    hand(page.locator("form.periods button").nth(1))
+    page.wait_for_url("**span=**")
+    hand(page.locator("figure svg a").first)
+    page.wait_for_url("**/requests/VL-*/**")
+
+
+def test_the_owner_s_report_as_pdf_and_by_mail(
+    page: Any, demo: Demo, enter: Enter, hand: Hand, wide: int
+) -> None:
+    to_patient(page, enter, "elm-vet", "P-10482")
+    reviewed = page.locator("tr[data-row]", has_text="reviewed").first.locator("a.open")
+    page.goto(reviewed.evaluate("link => link.href"))
+    hand(page.get_by_role("link", name=re.compile("^Report")))
+    page.wait_for_url("**/report/")
+    fits(page, wide)
+    button = page.get_by_role("button", name=re.compile("^PDF for Biscuit"))
+    with page.context.expect_page() as opened:
+        hand(button)
+    opened.value.close()
+    # The paper itself, as the form asks for it.
+    form = button.locator("xpath=ancestor::form")
+    token = form.locator("input[name=csrfmiddlewaretoken]").get_attribute("value")
+    paper = page.request.post(
+        demo.base + form.get_attribute("action"),
+        form={"csrfmiddlewaretoken": token},
+        headers={"Referer": demo.base},
+    )
+    assert paper.headers["content-type"] == "application/pdf"
+    assert paper.body().startswith(b"%PDF")
+    page.bring_to_front()
+    hand(page.get_by_role("checkbox", name=re.compile("^This is the address")))
+    hand(page.get_by_role("button", name=re.compile("^Send the report of Biscuit")))
+    page.wait_for_url("**/requests/VL-*/")
+    page.get_by_text("The report was sent to").first.wait_for()
+
+
+@pytest.mark.parametrize("width", [LAPTOP, PHONE])
+def test_the_worklist_by_filter_and_by_keys(page: Any, enter: Enter, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    enter("elm-vet", "/")
+    reach(page, page.get_by_label("Species"))
+    page.keyboard.type("Dog")
+    reach(page, page.get_by_role("button", name=re.compile("^Filter")))
+    press(page, "Enter")
+    page.wait_for_url("**species=dog**")
+    fits(page, width)
+    page.evaluate("document.activeElement.blur()")
+    press(page, "/")
+    assert page.evaluate("document.activeElement.name") == "q"
+    press(page, "Escape")
+    page.evaluate("document.activeElement.blur()")
+    press(page, "?")
+    page.locator("#keys").wait_for(state="visible")
+    press(page, "Escape")
+    page.locator("#keys").wait_for(state="hidden")
+    for key in ("j", "j", "k"):
+        press(page, key)
+    chosen = page.locator("[data-row].sel")
+    assert chosen.count() == 1
+    address = chosen.locator("a.open").get_attribute("href")
+    press(page, "Enter")
+    page.wait_for_url(f"**{address}")
+
+
+@pytest.mark.parametrize("width", [LAPTOP, PHONE])
+def test_the_worklist_by_mouse(page: Any, enter: Enter, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    enter("elm-vet", "/")
+    page.get_by_label("Species").select_option("cat")
+    page.get_by_role("button", name=re.compile("^Filter")).click()
+    page.wait_for_url("**species=cat**")
+    fits(page, width)
+    page.get_by_role("link", name="Show everything").click()
+    row = page.locator("[data-row] a.open").first
+    address = row.get_attribute("href")
+    row.click()
+    page.wait_for_url(f"**{address}")
+
+
+def test_what_is_on_the_bill_is_marked(page: Any, enter: Enter, hand: Hand, wide: int) -> None:
+    enter("elm-tech", "/reconciliation/")
+    boxes = page.get_by_role("checkbox", name=re.compile("charged:"))
+    before = boxes.count()
+    assert before, "the demo has reviewed results that nobody charged"
+    fits(page, wide)
+    chosen = boxes.first.get_attribute("value")
+    hand(boxes.first)
+    hand(page.get_by_role("button", name="Mark the chosen as charged"))
+    page.locator(f"input[value='{chosen}']").wait_for(state="detached")
+
+
+def test_two_records_are_merged_and_separated(
+    page: Any, enter: Enter, hand: Hand, wide: int
+) -> None:
+    to_patient(page, enter, "elm-vet", "P-10421")
+    hand(page.get_by_role("link", name="Merge", exact=True))
+    page.wait_for_url("**/merge/")
+    page.get_by_role("searchbox", name=re.compile("^The other record")).fill("Simba")
+    page.keyboard.press("Enter")
+    hand(page.locator("ul.hits a", has_text="Simba").first)
+    page.wait_for_url("**with=**")
+    fits(page, wide)
+    merge = page.get_by_role("button", name=re.compile("^Merge Bella"))
+    # A dog and a cat: without the name of the one that stays nothing is merged.
+    hand(merge)
+    assert "with=" in page.url
+    page.get_by_label(re.compile("type the name")).fill("Bella")
+    hand(merge)
+    hand(page.get_by_role("link", name=re.compile("^What was merged")).first)
+    page.get_by_role("heading", name="Merged records").wait_for()
+    fits(page, wide)
+    page.get_by_label("Why").fill("A dog and a cat")
+    hand(page.get_by_role("button", name=re.compile("^Separate Simba")))
+    page.get_by_role("heading", name="Separated again").wait_for()
+
+
+def test_a_result_is_typed_and_saved_when_it_was_read_back(
+    page: Any, enter: Enter, hand: Hand, wide: int
+) -> None:
+    to_patient(page, enter, "elm-tech", "P-10427")
+    hand(page.get_by_role("link", name="Type a result"))
+    hand(page.locator("a.tile").first)
+    page.wait_for_url("**panel=**")
+    fits(page, wide)
+    page.get_by_role("textbox", name=re.compile(", value$")).first.fill("7.1")
+    hand(page.get_by_role("button", name="Check what was typed"))
+    hand(page.get_by_role("button", name=re.compile("^Save for Nibbles")))
+    page.wait_for_url("**/requests/VL-*/")
+    page.locator("main").get_by_text("7.1", exact=True).first.wait_for()
+    fits(page, wide)
+
+
+def test_a_favourite_of_the_catalogue(page: Any, enter: Enter, hand: Hand, wide: int) -> None:
+    enter("elm-admin", "/catalogue/")
+    box = page.get_by_role("checkbox", name=re.compile("Urinalysis"))
+    before = box.is_checked()
+    fits(page, wide)
+    hand(box)
+    hand(page.get_by_role("button", name=re.compile("^Save Urinalysis")))
+    page.get_by_text("Urinalysis: saved.").wait_for()
+    assert box.is_checked() is not before
+
+
+def test_versions_stand_side_by_side(page: Any, enter: Enter, hand: Hand, wide: int) -> None:
+    to_patient(page, enter, "elm-vet", "P-10408")
+    page.goto(page.locator("tr[data-row] a.open").first.evaluate("link => link.href"))
+    hand(page.get_by_role("link", name=re.compile("^Versions side by side")))
+    page.wait_for_url("**/versions/**")
+    changed = page.locator("table.beside tr.changed")
+    assert changed.count() == 1
+    words = changed.inner_text()
+    assert "PLT" in words
+    assert "41" in words
+    assert "228" in words
+    fits(page, wide)
+    hand(page.get_by_role("button", name=re.compile("^Compare")))
+    page.wait_for_url("**older=**")
+
+
+# The demo has two alarms: one for each hand.
+@pytest.mark.parametrize("way", [("keyboard", PHONE), ("mouse", LAPTOP)], indirect=True)
+def test_an_alarm_is_acknowledged(page: Any, enter: Enter, hand: Hand, wide: int) -> None:
+    enter("elm-vet", "/")
+    hand(page.locator("#alarmbar").get_by_role("link", name=re.compile("^Look")))
+    page.wait_for_url("**/alarms/")
+    fits(page, wide)
+    buttons = page.get_by_role("button", name=re.compile("^I have seen it"))
+    before = buttons.count()
+    assert before, "the demo has an alarm that nobody has acknowledged"
+    hand(buttons.first)
+    page.locator("table").get_by_text("has seen version").first.wait_for()
+    assert buttons.count() == before - 1
+
+
+@pytest.mark.parametrize("width", [LAPTOP, PHONE])
+def test_ordering_takes_less_than_ten_seconds(page: Any, enter: Enter, width: int) -> None:
+    """By keys alone, from the worklist to the placed order, a key every 80 ms."""
+    page.set_viewport_size({"width": width, "height": 844})
+    enter("elm-tech", "/")
+    started = time.monotonic()
+    page.wait_for_timeout(120)
+    page.keyboard.press("o")
+    page.wait_for_url("**/requests/new/")
+    page.keyboard.type("bicsuit", delay=80)
+    page.locator("#hits li", has_text="Biscuit").first.wait_for()
+    page.wait_for_timeout(200)
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(120)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**patient=**")
+    reach(page, page.locator(".tile input").first)
+    page.keyboard.press("Space")
+    page.wait_for_timeout(120)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/requests/VL-*/")
+    took = time.monotonic() - started
+    assert took < 10, f"{took:.1f} s"
+    page.locator(".steps").get_by_text("Ordered").wait_for()
+    fits(page, width)
