@@ -11,6 +11,8 @@ from django.core.management.commands import flush
 from django.core.management.sql import sql_flush
 from django.test import Client
 
+from tests.signed_in import force_login
+
 TRIGGERS = [f"labs_labevent_no_{what}" for what in ("update", "delete", "replace")]
 NO_TRUNCATE = "labs_labevent_no_truncate"
 
@@ -27,25 +29,9 @@ def _flush_sql(style: Any, connection: Any, **options: Any) -> list[str]:
 flush.sql_flush = _flush_sql  # type: ignore[attr-defined]
 
 
-def _force_login(self: Client, user: Any, backend: str | None = None) -> None:
-    """`force_login` stands for the whole sign-in: with the second factor of whoever must have one.
-    What a password alone opens is tested through the page (tests/labs/views/test_second_factor)."""
-    _django_force_login(self, user, backend)
-    from labs.models import SecondFactor
-    from labs.services.people import second_factor
-    from labs.views.access import PROVEN
-
-    if second_factor.required(user):
-        factor, _ = SecondFactor.objects.get_or_create(
-            user=user, defaults={"key": "A" * 32, "confirmed": True}
-        )
-        session = self.session
-        session[PROVEN] = factor.pk
-        session.save()
-
-
-_django_force_login = Client.force_login
-Client.force_login = _force_login  # type: ignore[method-assign]
+# `force_login` stands for the whole sign-in: with the second factor of whoever must have one.
+# What a password alone opens is tested through the page (tests/labs/views/test_second_factor).
+Client.force_login = force_login  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ def main(results: int, patients: int) -> None:
     from bench.intake.processes import postmaster, seconds
     from bench.pages.load import load, loaded
     from labs.models import Clinic
+    from tests.signed_in import force_login
 
     logging.disable(logging.INFO)
     setup_test_environment()
@@ -38,7 +39,7 @@ def main(results: int, patients: int) -> None:
         load(results, patients)
     made = loaded()
     client = Client(raise_request_exception=False)
-    client.force_login(made.admin)
+    force_login(client, made.admin)
     pages = addresses(made)
     server = postmaster(os.environ["DATABASE_URL"])
     say({"loaded": time.perf_counter() - started, "pages": list(pages)})

@@ -106,6 +106,8 @@ def test_a_patient_is_found_with_a_typo(page: Any, enter: Enter, hand: Hand, wid
     page.keyboard.type("bicsuit", delay=130)
     found = page.locator("#live a", has_text="Biscuit").first
     found.wait_for()
+    # The answer to the last letter takes the list's place, and with it what has the focus there.
+    page.wait_for_load_state("networkidle")
     fits(page, wide)
     hand(found)
     page.wait_for_url("**/patients/*-*/")

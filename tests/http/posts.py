@@ -55,7 +55,8 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             return {"reason": "Two sisters"}
         case "match_new" | "labs_unmatchedresult_match_new":
             known = rows["patient"].uuid
-            return {**OWNED, "version": rows["orphan"].version, "ruled_out": known}
+            version = rows["orphan"].version
+            return {**OWNED, "owner": "new", "version": version, "ruled_out": known}
         case "match_move" | "labs_unmatchedresult_match_move":
             second, version = rows["second"], rows["matched"].version
             return {

@@ -37,6 +37,7 @@ NO_PAGE = {
         "labs:audit_export",
         "labs:charges_export",
         "labs:message_body",
+        "labs:owner_export",
     ),
     "heska_pages:missing",
 }

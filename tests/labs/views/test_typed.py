@@ -88,7 +88,7 @@ def test_what_was_understood_is_shown_before_anything_is_saved(
         "",
     )
     assert (rows["RBC"].value_text, rows["RBC"].number) == ("6,62", "")
-    assert (rows["HGB"].qualifier, rows["HGB"].flag_computed) == ("<", "L")
+    assert (rows["HGB"].qualifier, rows["HGB"].flag_computed) == ("<", "LL")
 
 
 @pytest.mark.parametrize(
