@@ -50,9 +50,15 @@ def find_chromium() -> str | None:
 
 # Start a whole installation on the database that DATABASE_URL names.
 ON_THE_SERVER = ("tests/blackbox/", "tests/e2e/test_main_job.py")
-# Who gets what at every address, and with which headers: of people and pages, not of a database.
-# Two minutes; `pytest tests/http` runs it on either.
-ON_ONE = ("tests/http/",)
+# Who gets what at every address, with which headers, and what a page says of what queries found: of
+# people and pages, not of a database. The statements themselves are asked on both, by the tests
+# of services, queries, commands and administration, with odd input and by many at one moment. Those
+# that are named run on either.
+ON_ONE = ("tests/http/", "tests/labs/views/")
+ON_BOTH = tuple(
+    f"tests/labs/views/test_{name}.py"
+    for name in ("odd_input", "added_once", "sent_twice", "guessing")
+)
 DATABASE = {"db", "transactional_db", "live_server"}
 
 
@@ -80,7 +86,7 @@ def _only_what_differs(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _differs(item: pytest.Item) -> bool:
-    if item.nodeid.startswith(ON_ONE):
+    if item.nodeid.startswith(ON_ONE) and not item.nodeid.startswith(ON_BOTH):
         return False
     return (
         item.get_closest_marker("django_db") is not None
