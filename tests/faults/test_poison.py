@@ -97,7 +97,9 @@ def test_a_replay_in_which_the_process_dies_is_one_attempt(stack: Stack, log: Lo
     answer, _ = send_once(stack, log, message(stack, "replayed"))
     sql = "UPDATE labs_message SET state = 'quarantined', attempts = 5 WHERE receipt_id = %s"
     stack.postgres.query(sql, answer.receipt)
-    stack.postgres.query("DELETE FROM labs_observation; DELETE FROM labs_labresult;")
+    stack.postgres.query(
+        "DELETE FROM labs_alarm; DELETE FROM labs_observation; DELETE FROM labs_labresult;"
+    )
     stack.failpoint.write_text(PLACE)
     dead = subprocess.run(
         [sys.executable, "manage.py", "replay", answer.receipt],
@@ -171,8 +173,9 @@ def quarantine(stack: Stack, many: int) -> None:
         connection.cursor().executemany(
             "INSERT INTO labs_message (direction, vendor, clinic_id, receipt_id, state, cause, "
             "sender, target, headers, raw, sha256, dedupe_key, redeliveries, received_at, "
-            "last_seen_at, message_id, adapter_version, extra, warnings, attempts, call) VALUES "
+            "last_seen_at, message_id, adapter_version, extra, warnings, attempts, call, blanked) "
+            "VALUES "
             "('in', 'heska', %s, %s, 'quarantined', 'Not understood.', 'x', %s, '{}', %s, %s, "
-            "%s, 0, now(), now(), '', '', '{}', '[]', 0, '')",
+            "%s, 0, now(), now(), '', '', '{}', '[]', 0, '', '')",
             rows,
         )
