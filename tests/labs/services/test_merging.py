@@ -127,7 +127,7 @@ def fill(patient: Patient) -> LabRequest:
         acting_user=None, patient=patient, at=AT.replace(day=3 + patient.pk % 20), doctor="Vale"
     )
     patients.record_weight(
-        acting_user=None, patient=patient, kg=Decimal(patient.pk), measured_on=AT.date()
+        acting_user=None, patient=patient, kg=Decimal(1 + patient.pk % 50), measured_on=AT.date()
     )
     code = emergency_codes.give(acting_user=None, clinic=patient.clinic)
     emergency.choose(acting_user=None, code=code, patient=patient)
