@@ -7,7 +7,7 @@ export PORT PYTHON
 
 PY = .venv/bin/python
 # A blank database of the suite's own; see tests/servers.py.
-PYTEST = $(PY) -m pytest -n 2 --dist loadgroup
+PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --durations=20 --durations-min=5
 
 .PHONY: help run test install serve check lock screens clean
 

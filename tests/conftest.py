@@ -50,11 +50,12 @@ def find_chromium() -> str | None:
 
 # Start a whole installation on the database that DATABASE_URL names.
 ON_THE_SERVER = ("tests/blackbox/", "tests/e2e/test_main_job.py")
-# Who gets what at every address, with which headers, and what a page says of what queries found: of
-# people and pages, not of a database. The statements themselves are asked on both, by the tests
-# of services, queries, commands and administration, with odd input and by many at one moment. Those
+# Who gets what at every address, with which headers, what a page says of what queries found, and
+# what a browser does with it: of people and pages, not of a database. The statements themselves are
+# asked on both, by the tests of services, queries, commands and administration, with odd input and
+# by many at one moment; a browser sees a whole installation on PostgreSQL in ON_THE_SERVER. Those
 # that are named run on either.
-ON_ONE = ("tests/http/", "tests/labs/views/")
+ON_ONE = ("tests/http/", "tests/labs/views/", "tests/e2e/", "tests/payloads/")
 ON_BOTH = tuple(
     f"tests/labs/views/test_{name}.py"
     for name in ("odd_input", "added_once", "sent_twice", "guessing")
@@ -62,7 +63,12 @@ ON_BOTH = tuple(
 DATABASE = {"db", "transactional_db", "live_server"}
 
 
+# A minute and more in one test: begun last, it would keep one process busy while the other is idle.
+LONG = ("tests/payloads/", "tests/http/test_axe.py", "tests/e2e/", "tests/faults/")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     if os.environ.get("DATABASE_URL"):
         _only_what_differs(config, items)
     in_browser = [item for item in items if item.get_closest_marker("e2e")]
@@ -86,10 +92,10 @@ def _only_what_differs(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _differs(item: pytest.Item) -> bool:
+    if item.nodeid.startswith(ON_THE_SERVER):
+        return True
     if item.nodeid.startswith(ON_ONE) and not item.nodeid.startswith(ON_BOTH):
         return False
-    return (
-        item.get_closest_marker("django_db") is not None
-        or bool(DATABASE & set(getattr(item, "fixturenames", ())))
-        or item.nodeid.startswith(ON_THE_SERVER)
+    return item.get_closest_marker("django_db") is not None or bool(
+        DATABASE & set(getattr(item, "fixturenames", ()))
     )
