@@ -71,9 +71,10 @@ class RequestQuerySet(ClinicQuerySet):
         """Not yet complete and not given up: a result for one of its tests may still come."""
         return self.filter(state__in=OPEN)
 
-    def needing_a_person(self, now: datetime | None = None) -> Self:
-        """Refused, held or given up; or not delivered for so long that staff should know."""
-        at = (now or timezone.now()) - UNDELIVERED
+    def needing_a_person(self, *, sent_before: Any = None) -> Self:
+        """Refused, held or given up; or not delivered for so long that staff should know, which is
+        since `sent_before`."""
+        at = sent_before or timezone.now() - UNDELIVERED
         late = Q(submission__first_attempt_at__lt=at) | Q(
             submission__first_attempt_at=None, submission__not_before__lt=at
         )
@@ -103,9 +104,9 @@ class MessageQuerySet(ClinicQuerySet):
 
 
 class EmergencyCodeQuerySet(ClinicQuerySet):
-    def open(self) -> Self:
+    def open(self, now: Any = None) -> Self:
         """Results that carry it are filed by it."""
-        return self.filter(closed_at=None, expires_at__gt=timezone.now())
+        return self.filter(closed_at=None, expires_at__gt=now or timezone.now())
 
 
 class AlarmQuerySet(ClinicQuerySet):
@@ -115,9 +116,10 @@ class AlarmQuerySet(ClinicQuerySet):
             Q(run__request__isnull=False) | Q(run__unmatched__state__in=["open", "held"]), ended=""
         )
 
-    def shown_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """Those of which that person has been told: as the one responsible, or with all others."""
-        told = self.model.objects.filter(ended="", notices__user=user.pk).values("pk")
+    def shown_to(self, user: Any) -> Self:
+        """Those of which that person has been told: as the one responsible, or with all others.
+        `user`: the primary key."""
+        told = self.model.objects.filter(ended="", notices__user=user).values("pk")
         return self.filter(Q(all_at__isnull=False) | Q(pk__in=told))
 
 

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from integrations.heska import rates
 from integrations.heska.conf import SCOPE
-from labs.services.intake.quick import Records
+from labs.services.intake.quick import Given, Records
 
 NO_TOKEN = 'Bearer realm="api"'  # noqa: S105 - a challenge, no secret
 INVALID = 'Bearer realm="api", error="invalid_token"'
@@ -31,7 +31,7 @@ class InvalidToken(AuthenticationFailed):
 
 
 TOKEN = Records(
-    get_access_token_model().objects.filter(token_checksum=""),
+    get_access_token_model().objects.filter(token_checksum=Given("checksum")),
     application=("client_id",),
     application__inbound=("application_id", "clinic_id"),
     application__inbound__clinic=(),
@@ -58,7 +58,7 @@ class BearerAuthentication(BaseAuthentication):
         if not header.lower().startswith("bearer "):
             return None
         checksum = hashlib.sha256(header[len("bearer ") :].strip().encode()).hexdigest()
-        token = TOKEN.first(checksum)
+        token = TOKEN.first(checksum=checksum)
         if token is None or not _holds(token, request):
             raise InvalidToken
         # A client-credentials token has no user; the application is who it is.

@@ -24,8 +24,10 @@ from labs.models import (
     UnmatchedState,
 )
 from labs.models.result import is_critical
-from labs.queries.records.journal import late
+from labs.queries.records.journal import LATE, late
 from labs.queries.words import duration
+from labs.querysets import UNDELIVERED
+from labs.services.intake.quick import Compiled, Given
 
 AMBER, RED = timedelta(hours=2), timedelta(hours=24)
 WAITING = [UnmatchedState.OPEN, UnmatchedState.HELD]
@@ -93,61 +95,38 @@ def age_tone(created: datetime, now: datetime) -> str:
     return "red" if age >= RED else "amber" if age >= AMBER else ""
 
 
+COUNTS = (
+    "review",
+    "attention",
+    "unmatched",
+    "quarantined",
+    "late",
+    "unbalanced",
+    "emergencies",
+    "critical_unmatched",
+    "alarms",
+)
+
+
 def nav(clinic: Clinic, user: User | None = None) -> Nav:
     """Counts of what waits at that clinic, and of the alarms of which that person was told."""
-    alarms = Alarm.objects.open().filter(clinic=OuterRef("pk"))
-    alarms = alarms.shown_to(user) if user and user.is_authenticated else alarms.none()
-    requests = LabRequest.objects.filter(clinic=OuterRef("pk"))
-    runs = TestRun.objects.filter(
-        clinic=OuterRef("pk"), request__isnull=False, review_state__in=TO_REVIEW
-    )
-    waiting = UnmatchedResult.objects.waiting().filter(clinic=OuterRef("pk"))
-    quarantined = Message.objects.filter(
-        clinic=OuterRef("pk"), state=MessageState.QUARANTINED, parts=None
-    )
-    # A critical value that is on no animal's record: whoever looks at any page must see it.
-    critical = TestRun.objects.filter(
-        is_critical("observations__"),
-        observations__current=True,
-        unmatched__state__in=WAITING,
-        unmatched__clinic=OuterRef("pk"),
-        clinic=OuterRef("pk"),
-    )
-    row = (
-        Clinic.objects.filter(pk=clinic.pk)
-        .values("pk")
-        .annotate(
-            review=_count(runs, Count("request", distinct=True)),
-            open=_count(requests.open()),
-            attention=_count(requests.needing_a_person()),
-            unmatched=_count(waiting),
-            oldest_unmatched=_count(waiting, Min("created_at")),
-            quarantined=_count(quarantined),
-            late=_count(late(Message.objects.filter(clinic=OuterRef("pk")))),
-            unbalanced=_count(JournalCheck.objects.filter(clinic=OuterRef("pk"), holds=False)),
-            emergencies=_count(EmergencyCode.objects.filter(clinic=OuterRef("pk")).open()),
-            alarms=_count(alarms),
-            oldest_alarm=_count(alarms, Min("raised_at")),
-            critical_unmatched=_count(critical, Count("unmatched", distinct=True)),
-        )
-        .get()
-    )
-    names = (
-        "review",
-        "attention",
-        "unmatched",
-        "quarantined",
-        "late",
-        "unbalanced",
-        "emergencies",
-        "critical_unmatched",
-        "alarms",
-    )
-    counts = {name: row[name] or 0 for name in names}
+    now = timezone.now()
+    given: dict[str, Any] = {
+        "clinic": clinic.pk,
+        "now": now,
+        "pending_before": now - LATE,
+        "sent_before": now - UNDELIVERED,
+    }
+    if user and user.is_authenticated:
+        (row,) = OF_PERSON.rows(user=user.pk, **given)
+    else:
+        (row,) = OF_NOBODY.rows(**given)
+    open_, oldest_unmatched, oldest_alarm, *numbers = row
+    counts = {name: number or 0 for name, number in zip(COUNTS, numbers, strict=True)}
     return Nav(
-        oldest_unmatched=row["oldest_unmatched"],
-        oldest_alarm=row["oldest_alarm"],
-        running=(row["open"] or 0) - counts["attention"],
+        oldest_unmatched=oldest_unmatched,
+        oldest_alarm=oldest_alarm,
+        running=(open_ or 0) - counts["attention"],
         **counts,
     )
 
@@ -156,6 +135,51 @@ def _count(rows: QuerySet[Any], aggregate: Any = None) -> Subquery:
     return Subquery(
         rows.order_by().values("clinic").annotate(n=aggregate or Count("pk")).values("n")
     )
+
+
+def _composed(alarms: QuerySet[Alarm]) -> Compiled:
+    """Every page asks it, and composing it took longer than all else that a small page needs."""
+    requests = LabRequest.objects.filter(clinic=OuterRef("pk"))
+    runs = TestRun.objects.filter(
+        clinic=OuterRef("pk"), request__isnull=False, review_state__in=TO_REVIEW
+    )
+    waiting = UnmatchedResult.objects.waiting().filter(clinic=OuterRef("pk"))
+    messages = Message.objects.filter(clinic=OuterRef("pk"))
+    codes = EmergencyCode.objects.filter(clinic=OuterRef("pk"))
+    alarms = alarms.filter(clinic=OuterRef("pk"))
+    # A critical value that is on no animal's record: whoever looks at any page must see it.
+    critical = TestRun.objects.filter(
+        is_critical("observations__"),
+        observations__current=True,
+        unmatched__state__in=WAITING,
+        unmatched__clinic=OuterRef("pk"),
+        clinic=OuterRef("pk"),
+    )
+    counted = (
+        Clinic.objects.filter(pk=Given("clinic"))
+        .values("pk")
+        .annotate(
+            review=_count(runs, Count("request", distinct=True)),
+            open=_count(requests.open()),
+            attention=_count(requests.needing_a_person(sent_before=Given("sent_before"))),
+            unmatched=_count(waiting),
+            oldest_unmatched=_count(waiting, Min("created_at")),
+            quarantined=_count(messages.filter(state=MessageState.QUARANTINED, parts=None)),
+            late=_count(late(messages, since_before=Given("pending_before"))),
+            unbalanced=_count(JournalCheck.objects.filter(clinic=OuterRef("pk"), holds=False)),
+            emergencies=_count(codes.open(Given("now"))),
+            alarms=_count(alarms),
+            oldest_alarm=_count(alarms, Min("raised_at")),
+            critical_unmatched=_count(critical, Count("unmatched", distinct=True)),
+        )
+    )
+    return Compiled(
+        counted.order_by().values_list("open", "oldest_unmatched", "oldest_alarm", *COUNTS)
+    )
+
+
+OF_PERSON = _composed(Alarm.objects.open().shown_to(Given("user")))
+OF_NOBODY = _composed(Alarm.objects.none())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection
 from django.db.models import Count, QuerySet
@@ -91,14 +92,16 @@ class Balance:
         return Balance(**both | {"lost": both["lost"][:LOST_SHOWN]})
 
 
-def late(messages: QuerySet[Message] | None = None) -> QuerySet[Message]:
-    """What is pending for longer than any filing takes: the sweeper stands still, or fails. An
-    array is counted by its parts."""
+def late(
+    messages: QuerySet[Message] | None = None, *, since_before: Any = None
+) -> QuerySet[Message]:
+    """What is pending for longer than any filing takes, which is since `since_before`: the sweeper
+    stands still, or fails. An array is counted by its parts."""
     pending = Message.objects.pending() if messages is None else messages
     return pending.filter(
         direction=Message.Direction.IN,
         state=MessageState.RECEIVED,
-        pending_since__lt=timezone.now() - LATE,
+        pending_since__lt=since_before or timezone.now() - LATE,
         parts=None,
     )
 

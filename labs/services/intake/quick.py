@@ -9,41 +9,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import date
 from functools import cache
 from typing import Any
 
 from django.db import connection, models
 
 
+class Given(models.Expression):
+    """In the filters of a `Compiled` query, in place of a value: the one of that name is given when
+    the query is run."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", [self]
+
+
 class Compiled:
     """A query of the ORM, composed when it is first run and run with other values afterwards.
 
-    Give it a query of `values_list`, with any values in its filters, `exact` ones and in the order
-    in which the values will be given: `Compiled(Clinic.objects.filter(pk=0).values_list("name"))`.
-    Of several in one `filter()` that is the order of their names.
+    Give it a query of `values_list` with `Given` where a value differs from one time to the next:
+    `Compiled(Clinic.objects.filter(pk=Given("pk")).values_list("name")).rows(pk=3)`.
     """
 
     def __init__(self, query: models.QuerySet[Any, Any]) -> None:
         self._query = query
-        self._composed: tuple[str, Any, Any] | None = None
+        self._composed: tuple[str, list[Any], Any, Any] | None = None
 
-    def rows(self, *values: Any) -> list[Any]:
+    def rows(self, **values: Any) -> list[Any]:
         """Tuples."""
-        sql, compiler, converters = self._composed or self._compose(len(values))
+        sql, places, compiler, converters = self._composed or self._compose(values)
+        adapt = connection.ops.adapt_unknown_value
+        params = [adapt(values[p.name]) if type(p) is Given else p for p in places]
         with connection.cursor() as cursor:
-            cursor.execute(sql, values)
+            cursor.execute(sql, params)
             found: list[Any] = cursor.fetchall()
         return list(compiler.apply_converters(found, converters)) if converters else found
 
-    def _compose(self, count: int) -> tuple[str, Any, Any]:
+    def _compose(self, values: dict[str, Any]) -> tuple[str, list[Any], Any, Any]:
         # A copy, because composing works on the query itself: two threads that did so at their
         # first request would spoil the statement for as long as the process lives.
         compiler = self._query.query.clone().get_compiler(connection=connection)
-        sql, samples = compiler.as_sql()
-        if len(samples) != count:
-            raise ValueError(f"{len(samples)} values are needed for {sql}")
+        sql, places = compiler.as_sql()
+        if (names := {p.name for p in places if type(p) is Given}) != set(values):
+            raise ValueError(f"{sorted(names)} are needed for {sql}")
+        # (On SQLite a time is text by then, and passes.)
+        if any(isinstance(p, date) for p in places):
+            raise ValueError(f"The time at which this was composed would stay in it: {sql}")
         columns = [column for column, *_ in compiler.select]
-        self._composed = sql, compiler, compiler.get_converters(columns)
+        self._composed = sql, list(places), compiler, compiler.get_converters(columns)
         return self._composed
 
 
@@ -59,9 +76,9 @@ class Records(Compiled):
             self._parts.append(_Part(model, path, columns))
         super().__init__(query.values_list(*(name for part in self._parts for name in part.names)))
 
-    def all(self, *values: Any) -> list[Any]:
+    def all(self, **values: Any) -> list[Any]:
         made = []
-        for row in self.rows(*values):
+        for row in self.rows(**values):
             instances: dict[str, Any] = {}
             start = 0
             for part in self._parts:
@@ -74,8 +91,8 @@ class Records(Compiled):
             made.append(instances[""])
         return made
 
-    def first(self, *values: Any) -> Any:
-        return next(iter(self.all(*values)), None)
+    def first(self, **values: Any) -> Any:
+        return next(iter(self.all(**values)), None)
 
 
 class _Part:

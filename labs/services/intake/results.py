@@ -18,14 +18,16 @@ from labs.report import Report
 from labs.services import events
 from labs.services.intake import orphans, quick, runs, versions
 from labs.services.intake.identity import contradictions
-from labs.services.intake.quick import Records
+from labs.services.intake.quick import Given, Records
 from labs.services.intake.rows import fit
 from labs.services.orders import states
 
 # By its key, and only of the clinic whose sender posted there: a key of another clinic is as
 # unknown as one that never was (I3).
 REQUEST = Records(
-    LabRequest.objects.select_for_update(of=("self",)).order_by().filter(clinic=0, result_key=""),
+    LabRequest.objects.select_for_update(of=("self",))
+    .order_by()
+    .filter(clinic=Given("clinic"), result_key=Given("key")),
     patient=(),
 )
 
@@ -124,9 +126,8 @@ def _locked(message: Message, result_key: str | None) -> LabRequest | None:
     if result_key is None or message.clinic is None:
         return None
     # The second look as in submissions.locked: moved to another patient while we waited.
-    request: LabRequest | None = REQUEST.first(message.clinic.pk, result_key) or REQUEST.first(
-        message.clinic.pk, result_key
-    )
+    wanted = {"clinic": message.clinic.pk, "key": result_key}
+    request: LabRequest | None = REQUEST.first(**wanted) or REQUEST.first(**wanted)
     if request is not None:
         request.clinic = message.clinic
     return request

@@ -19,12 +19,12 @@ from labs.models import (
 from labs.report import File, Report, Run
 from labs.services.intake import panels, quick, versions
 from labs.services.intake.files import content_type_of
-from labs.services.intake.quick import Records
+from labs.services.intake.quick import Given, Records
 from labs.services.intake.rows import digest, fit, observations
 from labs.services.orders import codes
 from labs.services.reviews import alarms
 
-RUNS = Records(TestRun.objects.filter(request=0, unmatched=None).order_by())
+RUNS = Records(TestRun.objects.filter(request=Given("request"), unmatched=None).order_by())
 
 
 def as_filed(report: Report) -> Report:
@@ -103,7 +103,7 @@ def species_of(
 
 def of_request(request: LabRequest) -> dict[str, TestRun]:
     """The runs that messages of this request have brought, by their key."""
-    return {run.run_key: run for run in RUNS.all(request.pk)}
+    return {run.run_key: run for run in RUNS.all(request=request.pk)}
 
 
 def version_of(message: Message, report: Report, run: Run, stored: TestRun) -> LabResult:

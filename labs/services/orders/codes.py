@@ -13,7 +13,7 @@ from labs.models import Analyte, Clinic, ClinicCode, CodeKind, Message, Panel, S
 from labs.order import Codes, folded
 from labs.report import Report
 from labs.services.events import record
-from labs.services.intake.quick import Compiled
+from labs.services.intake.quick import Compiled, Given
 from labs.services.intake.rows import Known, analytes_by_code
 from labs.services.reviews.limits import with_limits
 
@@ -33,7 +33,9 @@ def of_clinic(clinic: Clinic, vendor: str) -> Codes:
 
 
 CODES = Compiled(
-    ClinicCode.objects.filter(clinic=0, kind="", vendor="").order_by().values_list("key", "code")
+    ClinicCode.objects.filter(clinic=Given("clinic"), kind=CodeKind.ANALYTE, vendor=Given("vendor"))
+    .order_by()
+    .values_list("key", "code")
 )
 
 
@@ -46,7 +48,7 @@ def analytes_for(message: Message, report: Report, species: str) -> dict[str, Kn
     strange = {folded(code): code for code in codes if not (code in known or code.upper() in known)}
     if not strange or message.clinic_id is None:
         return known
-    own = CODES.rows(message.clinic_id, CodeKind.ANALYTE, message.vendor)
+    own = CODES.rows(clinic=message.clinic_id, vendor=message.vendor)
     taken = {key: known[code] for key, code in own if code in known}
     return known | {code: taken[folded(code)] for code in codes if folded(code) in taken}
 

@@ -23,7 +23,7 @@ from labs.models import (
 )
 from labs.services import events
 from labs.services.intake import quick
-from labs.services.intake.quick import Compiled
+from labs.services.intake.quick import Compiled, Given
 
 SENDING_STATES = {
     SubmissionState.QUEUED: RequestState.QUEUED,
@@ -92,13 +92,13 @@ def test_state(test: RequestedTest, run_statuses: Iterable[str]) -> TestState:
 
 
 CURRENT = Compiled(
-    TestRun.objects.filter(request=0, versions__current=True)
+    TestRun.objects.filter(request=Given("request"), versions__current=True)
     .order_by()
     .values_list("requested_test", "versions__status", "review_state")
 )
 # A request's submission with each of its tests.
 LOCKED = Compiled(
-    LabRequest.objects.filter(pk=0)
+    LabRequest.objects.filter(pk=Given("pk"))
     .order_by("tests__position")
     .values_list(
         "submission__state",
@@ -135,7 +135,7 @@ class Locked:
 def locked(request: LabRequest) -> Locked:
     """For a caller that has locked the request: a statement of its own, because one that waited
     for the lock shows what it joins as it was before."""
-    rows = LOCKED.rows(request.pk)
+    rows = LOCKED.rows(pk=request.pk)
     tests = [
         RequestedTest(
             pk=pk,
@@ -181,7 +181,7 @@ def refresh(
         )
         held = locked(request)
     if runs is None:
-        runs = CURRENT.rows(request.pk)
+        runs = CURRENT.rows(request=request.pk)
     tests = held.tests
     for test in tests:
         reached = test_state(test, [status for test_pk, status, _ in runs if test_pk == test.pk])

@@ -14,7 +14,7 @@ from labs.errors import InvalidInput
 from labs.limits import Limit, Source
 from labs.models import Analyte, Clinic, CriticalLimit, Species
 from labs.services.events import record
-from labs.services.intake.quick import Compiled
+from labs.services.intake.quick import Compiled, Given
 from labs.services.intake.rows import Known
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LONGEST_UNIT = 32
 LIMITS = Compiled(
-    CriticalLimit.objects.filter(Q(clinic=0) | Q(clinic=None))
+    CriticalLimit.objects.filter(Q(clinic=Given("clinic")) | Q(clinic=None))
     .order_by()
     .values_list("analyte_id", "species", "unit", "low", "high", "clinic_id")
 )
@@ -31,7 +31,7 @@ LIMITS = Compiled(
 def with_limits(known: dict[str, Known], clinic_id: int | None, species: str) -> dict[str, Known]:
     """The catalogue with that clinic's limits, and the demo ones. One statement."""
     of: dict[int, list[Limit]] = defaultdict(list)
-    for analyte, animal, unit, low, high, clinic in LIMITS.rows(clinic_id or 0):
+    for analyte, animal, unit, low, high, clinic in LIMITS.rows(clinic=clinic_id or 0):
         source = Source.CLINIC if clinic else Source.DEMO
         of[analyte].append(Limit(animal, unit, low, high, source))
     return {
