@@ -185,6 +185,13 @@ class Flag(models.TextChoices):
 CRITICAL = (Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH)
 
 
+def flag_of(delivered: str, computed: str) -> str:
+    """See `Observation.flag`."""
+    if computed in CRITICAL and delivered not in CRITICAL:
+        return computed
+    return delivered or computed
+
+
 def is_critical(path: str = "") -> Q:
     """On observations, or on what reaches them by `path`: the one way to ask the database. As
     `Observation.flag` has it, a critical flag beats a lesser one, whoever set it."""
@@ -253,9 +260,7 @@ class Observation(models.Model):
     def flag(self) -> str:
         """What the row is shown as: the delivered flag, else our own; empty where neither says.
         Beyond a critical limit it is critical also where the analyzer's flag only says high."""
-        if self.flag_computed in CRITICAL and self.flag_delivered not in CRITICAL:
-            return self.flag_computed
-        return self.flag_delivered or self.flag_computed
+        return flag_of(self.flag_delivered, self.flag_computed)
 
     @property
     def alarming(self) -> str:

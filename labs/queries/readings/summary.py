@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from labs.models import Flag, LabRequest, Observation, ResultStatus, Review, ReviewState
-from labs.models.result import CRITICAL
+from labs.models.result import CRITICAL, flag_of
 from labs.queries.overview.nav import TO_REVIEW
 
 
@@ -37,67 +38,87 @@ class Summary:
         return not (self.critical or self.high or self.low or self.other or self.unknown)
 
 
+class _Row(NamedTuple):
+    """A plain tuple: making model instances of the hundreds of rows of a list took most of its
+    time."""
+
+    request: int
+    run: int
+    review_state: str
+    status: str
+    species: str | None
+    code: str
+    sequence: str
+    text: str
+    kind: str
+    missing: str
+    delivered: str
+    computed: str
+
+
+_ROW = (
+    "run__request_id",
+    "run_id",
+    "run__review_state",
+    "result__status",
+    "result__species",
+    "code",
+    "sequence",
+    "value_text",
+    "value_kind",
+    "not_reported_reason",
+    "flag_delivered",
+    "flag_computed",
+)
+
+
 def summaries(requests: Iterable[LabRequest], *, all_runs: bool = False) -> dict[int, Summary]:
     """By the request's primary key; of the runs that wait for review, or of all. `requests` with
     their patient loaded."""
     species = {request.pk: request.patient.species for request in requests}
     rows = (
         Observation.objects.filter(run__request__in=species, current=True)
-        .select_related("run", "result")
-        .only(
-            "code",
-            "sequence",
-            "value_text",
-            "value_kind",
-            "unit",
-            "not_reported_reason",
-            "flag_delivered",
-            "flag_computed",
-            "run__request",
-            "run__review_state",
-            "result__species",
-            "result__status",
-        )
         .order_by("run", "position", "pk")
+        .values_list(*_ROW)
     )
     if not all_runs:
         rows = rows.filter(run__review_state__in=TO_REVIEW)
     signed = _signed(species)
     found: dict[int, Summary] = defaultdict(Summary)
-    for row in rows:
-        request_pk = row.run.request_id or 0
-        summary = found[request_pk]
-        summary.to_review |= row.run.review_state in TO_REVIEW
-        _count(summary, row, void=row.result.ranges_void(species[request_pk]))
-        if row.run.review_state == ReviewState.CHANGED:
+    for row in map(_Row._make, rows):
+        summary = found[row.request]
+        summary.to_review |= row.review_state in TO_REVIEW
+        _count(summary, row, void=row.species not in (None, species[row.request]))
+        if row.review_state == ReviewState.CHANGED:
             summary.reopened = True
-            before = signed.get(row.run_id, {}).get((row.code, row.sequence))
-            if before is not None and before != row.value_text:
+            before = signed.get(row.run, {}).get((row.code, row.sequence))
+            if before is not None and before != row.text:
                 summary.changed.append(
-                    f"{row.code} {before or 'no value'} → {row.value_text or 'no value'}"
+                    f"{row.code} {before or 'no value'} → {row.text or 'no value'}"
                 )
-        elif row.run.review_state == ReviewState.WAITING and row.run_id in signed:
+        elif row.review_state == ReviewState.WAITING and row.run in signed:
             summary.seen = True
     return found
 
 
-def _count(summary: Summary, row: Observation, *, void: bool) -> None:
-    summary.preliminary |= row.result.status == ResultStatus.PRELIMINARY
+def _count(summary: Summary, row: _Row, *, void: bool) -> None:
+    flag = flag_of(row.delivered, row.computed)
+    summary.preliminary |= row.status == ResultStatus.PRELIMINARY
     summary.void |= void
-    if row.not_reported_reason:
+    if row.missing:
         summary.missing += 1
-    elif void or row.flag == Flag.NONE:
-        summary.unassessed += row.value_kind != "attachment"
-    elif row.flag == Flag.NORMAL:
+    elif void or flag == Flag.NONE:
+        summary.unassessed += row.kind != "attachment"
+    elif flag == Flag.NORMAL:
         summary.within += 1
     else:
-        summary.high += row.flag == Flag.HIGH
-        summary.low += row.flag == Flag.LOW
-        if row.flag in CRITICAL:
-            summary.critical.append(f"{row.code} {row.value_text}")
+        summary.high += flag == Flag.HIGH
+        summary.low += flag == Flag.LOW
+        if flag in CRITICAL:
+            summary.critical.append(f"{row.code} {row.text}")
         else:
-            summary.unknown += row.flag == Flag.UNKNOWN
-            summary.other += row.flag in (Flag.ABNORMAL, Flag.POSITIVE)
+            summary.unknown += flag == Flag.UNKNOWN
+            summary.other += flag in (Flag.ABNORMAL, Flag.POSITIVE)
 
 
 def _signed(requests: Iterable[int]) -> dict[int, dict[tuple[str, str], str]]:
