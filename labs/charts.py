@@ -1,11 +1,13 @@
-"""Server-side SVG, drawn without inline styles so that the content security policy holds. Pure."""
+"""Server-side SVG, drawn without inline styles so that the content security policy holds. Pure.
+
+As in labs.plots the parts are plain text; what came from outside goes through `escape`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape
 from django.utils.safestring import SafeString
 
 # A range bar is 150 wide; the range lies between these two, so that the bars of a table line up.
@@ -46,44 +48,34 @@ def range_bar(number: str, qualifier: str, low: str, high: str, kind: str, flag:
     name = "measuring range" if measuring else "range"
     words = f"{qualifier}{number}, {name} {low or '…'} to {high or '…'}"
     if measuring:
-        band = format_html(
-            '<path class="bracket" d="M{} 8V16M{} 8V16M{} 12H{}"/>',
-            left + 0.5,
-            right - 0.5,
-            left,
-            right,
+        kind = " measuring"
+        band = (
+            f'<path class="bracket" d="M{left + 0.5} 8V16M{right - 0.5} 8V16M{left} 12H{right}"/>'
         )
     else:
-        band = format_html(
-            '<rect class="band" x="{}" y="9.5" width="{}" height="5" rx="1"/>', left, right - left
-        )
-    return format_html(
-        '<svg class="range{}" viewBox="0 0 150 18" role="img" aria-label="{}">'
-        '<rect class="track" y="9.5" width="150" height="5" rx="2.5"/>{}{}</svg>',
-        " measuring" if measuring else "",
-        words,
-        band,
-        _mark(where, qualifier, "" if measuring else TONES.get(flag, "")),
+        kind = ""
+        band = f'<rect class="band" x="{left}" y="9.5" width="{right - left}" height="5" rx="1"/>'
+    return SafeString(
+        f'<svg class="range{kind}" viewBox="0 0 150 18" role="img" aria-label="{escape(words)}">'
+        f'<rect class="track" y="9.5" width="150" height="5" rx="2.5"/>{band}'
+        f"{_mark(where, qualifier, '' if measuring else TONES.get(flag, ''))}</svg>"
     )
 
 
-def _mark(where: float, qualifier: str, tone: str) -> SafeString:
+def _mark(where: float, qualifier: str, tone: str) -> str:
     tone = f"mark {tone}".strip()
     if where > WIDTH - 3:
-        return format_html('<path class="{}" d="M149 12l-9 -5.5v11z"/>', tone)
+        return f'<path class="{tone}" d="M149 12l-9 -5.5v11z"/>'
     if where < 3:
-        return format_html('<path class="{}" d="M1 12l9 -5.5v11z"/>', tone)
+        return f'<path class="{tone}" d="M1 12l9 -5.5v11z"/>'
     x = round(where, 1)
     if qualifier in ("<", "<="):
-        return format_html('<path class="{}" d="M{} 6.5v11l-9 -5.5z"/>', tone, x)
+        return f'<path class="{tone}" d="M{x} 6.5v11l-9 -5.5z"/>'
     if qualifier in (">", ">="):
-        return format_html('<path class="{}" d="M{} 6.5v11l9 -5.5z"/>', tone, x)
-    return format_html(
-        '<path class="{}" d="M{} 1.5h10l-5 8z"/><path class="stem {}" d="M{} 9v7"/>',
-        tone,
-        round(x - 5, 1),
-        tone,
-        x,
+        return f'<path class="{tone}" d="M{x} 6.5v11l9 -5.5z"/>'
+    return (
+        f'<path class="{tone}" d="M{round(x - 5, 1)} 1.5h10l-5 8z"/>'
+        f'<path class="stem {tone}" d="M{x} 9v7"/>'
     )
 
 
@@ -102,25 +94,17 @@ def sparkline(values: Sequence[str], low: str, high: str, *, ended: bool = True)
 
     step = (SPARK_WIDTH - 8) / (len(numbers) - ended)
     points = [(round(4 + index * step, 1), y(number)) for index, number in enumerate(numbers)]
-    band = SafeString("")
+    band = ""
     if ends:
         upper = y(Decimal(high)) if high else 0
         lower = y(Decimal(low)) if low else SPARK_HEIGHT
-        band = format_html(
-            '<rect x="0" y="{}" width="{}" height="{}"/>',
-            upper,
-            SPARK_WIDTH,
-            max(1, round(lower - upper, 1)),
-        )
-    line = format_html_join(" ", "{},{}", points)
-    return format_html(
-        '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="last {} values: {}">{}'
-        '<polyline points="{}"/>{}</svg>',
-        SPARK_WIDTH,
-        SPARK_HEIGHT,
-        len(values),
-        ", ".join(values),
-        band,
-        line,
-        format_html('<circle cx="{}" cy="{}" r="2.6"/>', *points[-1]) if ended else "",
+        height = max(1, round(lower - upper, 1))
+        band = f'<rect x="0" y="{upper}" width="{SPARK_WIDTH}" height="{height}"/>'
+    line = " ".join(f"{x},{place}" for x, place in points)
+    x, place = points[-1]
+    point = f'<circle cx="{x}" cy="{place}" r="2.6"/>' if ended else ""
+    words = escape(f"last {len(values)} values: {', '.join(values)}")
+    return SafeString(
+        f'<svg class="spark" viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" role="img" '
+        f'aria-label="{words}">{band}<polyline points="{line}"/>{point}</svg>'
     )

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from labs import plots
 from labs.models import Flag, Patient
-from labs.queries.readings.history import Earlier, history
+from labs.queries.readings.history import Earlier, Key, history
 from labs.queries.words import FLAG_WORDS
 
 MOST_POINTS = 200
@@ -107,11 +107,14 @@ def trends(
     start = timezone.localtime(since or min(times, default=now))
     end = timezone.localtime(max(times, default=now))
     keys = sorted(shown, key=lambda key: (place[key[0]], -shown[key][0].at.timestamp(), key))
+    # Once each, and not for each of the hundreds of points.
+    found = {value.lab_report_id for values in shown.values() for value in values}
+    pages = {name: reverse("labs:request", args=[name]) for name in found if name}
     groups: dict[str, list[Choice]] = {}
     for choice in choices:
         groups.setdefault(choice.group, []).append(choice)
     return Trends(
-        plots=[_plot(key, shown[key], start, end) for key in keys[:MOST_PLOTS]],
+        plots=[_plot(key, shown[key], start, end, pages) for key in keys[:MOST_PLOTS]],
         groups=list(groups.items()),
         more=max(0, len(keys) - MOST_PLOTS),
         chosen=len(wanted),
@@ -119,8 +122,9 @@ def trends(
 
 
 def _plot(
-    key: tuple[str, str, str, str], values: list[Earlier], start: datetime, end: datetime
+    key: Key, values: list[Earlier], start: datetime, end: datetime, pages: dict[str, str]
 ) -> Plot:
+    """`pages`: the address of each request's page."""
     code, unit, model, specimen = key
     numbers = [value for value in reversed(values) if value.number]
     return Plot(
@@ -130,7 +134,10 @@ def _plot(
         model=model,
         specimen=specimen,
         svg=plots.trend(
-            [_point(value, unit) for value in numbers], start, end, f"{code} over time, {unit}"
+            [_point(value, unit, pages) for value in numbers],
+            start,
+            end,
+            f"{code} over time, {unit}",
         ),
         count=len(numbers),
         words=[value for value in values if not value.number],
@@ -140,7 +147,7 @@ def _plot(
     )
 
 
-def _point(value: Earlier, unit: str) -> plots.Point:
+def _point(value: Earlier, unit: str, pages: dict[str, str]) -> plots.Point:
     measuring = value.range_kind == "measuring"
     flag = FLAG_WORDS.get(Flag(value.flag), "not assessed")
     at = timezone.localtime(value.at)
@@ -159,6 +166,6 @@ def _point(value: Earlier, unit: str) -> plots.Point:
         low=value.low,
         high=value.high,
         measuring=measuring,
-        href=reverse("labs:request", args=[value.lab_report_id]) if value.lab_report_id else "",
+        href=pages.get(value.lab_report_id, ""),
         words=words,
     )
