@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ from labs.queries import words
 from labs.queries.overview.nav import Nav, Waiting, nav, waiting
 from labs.views.access import who
 
+NUMBER = re.compile(r"[<>=≤≥]* ?-?\d+(?:\.(\d+))?")
 PLACES = {
     "worklist": {
         *("worklist", "request", "owner_report", "new_request", "emergency", "move_request"),
@@ -28,6 +30,7 @@ PLACES = {
         *("merge_patient", "merge", "owner", "edit_owner", "litter", "owner_data"),
     },
     "messages": {"messages", "message"},
+    "reconciliation": {"reconciliation"},  # the front desk has it in its navigation
 }
 ENVIRONMENTS = {
     "production": "Orders go to the laboratory.",
@@ -151,6 +154,14 @@ def unit(text: str) -> str:
         digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
         text = head + digits.translate(SUPERSCRIPTS) + tail[len(digits) :]
     return text.replace("uL", "µL").replace("umol", "µmol").replace("ug/", "µg/")
+
+
+@register.filter
+def places(text: str) -> str:
+    """A class, `d0` to `d3`, by which a column of numbers is set with the decimal points under each
+    other; empty for what is no number."""
+    found = NUMBER.fullmatch(text)
+    return f"d{min(len(found[1] or ''), 3)}" if found else ""
 
 
 @register.filter

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from labs.templatetags.lab import places
 from labs.values import (
     Range,
     Value,
@@ -371,3 +372,25 @@ def test_decimal_itself_would_have_taken_what_we_refuse():
         except InvalidOperation:
             pytest.fail(f"{text}: the guard is no longer needed")
         assert read_number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("421", "d0"),
+        ("51.2", "d1"),
+        ("11.57", "d2"),
+        ("0.1234", "d3"),
+        ("< 0.25", "d2"),
+        (">=9.0", "d1"),
+        ("-1.5", "d1"),
+        ("6,62", ""),
+        ("*****", ""),
+        ("Negative", ""),
+        ("1+", ""),
+        ("", ""),
+    ],
+)
+def test_decimal_points_stand_under_each_other(text: str, found: str) -> None:
+    """Of numbers alone: what is a word or has a comma is set as it is."""
+    assert places(text) == found

@@ -33,11 +33,13 @@ HEADER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """`rows` are the oldest; `count` is of all, but for one more than COUNTED."""
+    """`rows` are the oldest; `count` is of all, but for one more than COUNTED. `says`: what to do
+    with them; `when_none`: what it means that there are none."""
 
     name: str
     title: str
     says: str
+    when_none: str
     rows: list[Any]
     count: int
 
@@ -67,7 +69,11 @@ def uncharged(clinic: Clinic) -> QuerySet[Any]:
 def reconciliation(clinic: Clinic, *, at_desk: bool = False) -> Reconciliation:
     """`at_desk`: only what concerns the front desk, the bills."""
     charge = _gap(
-        "charge", "Reviewed, not charged", "Mark what is on the owner's bill.", uncharged(clinic)
+        "charge",
+        "Reviewed, not charged",
+        "Mark what is on the owner's bill.",
+        "What a veterinarian signs stands here until it is on a bill.",
+        uncharged(clinic),
     )
     if at_desk:
         return Reconciliation(
@@ -90,6 +96,7 @@ def reconciliation(clinic: Clinic, *, at_desk: bool = False) -> Reconciliation:
                     "result",
                     "Requested, not resulted",
                     "Look at the analyzer, or cancel what is not wanted any more.",
+                    "Every order has its results.",
                     requests.open()
                     .annotate(since=F("requested_at"))
                     .order_by("requested_at", "pk"),
@@ -98,6 +105,7 @@ def reconciliation(clinic: Clinic, *, at_desk: bool = False) -> Reconciliation:
                     "review",
                     "Resulted, not reviewed",
                     "A veterinarian signs these.",
+                    "Every result was signed by a veterinarian.",
                     requests.filter(pk__in=waiting.values("request"))
                     .annotate(since=Subquery(first))
                     .order_by("since", "pk"),
@@ -137,9 +145,15 @@ def gaps(clinic: Clinic, *, before: datetime) -> Gaps:
     )
 
 
-def _gap(name: str, title: str, says: str, rows: QuerySet[Any]) -> Gap:
-    found = list(rows.select_related("patient__owner")[:SHOWN])
-    return Gap(name=name, title=title, says=says, rows=found, count=rows[: COUNTED + 1].count())
+def _gap(name: str, title: str, says: str, when_none: str, rows: QuerySet[Any]) -> Gap:
+    return Gap(
+        name=name,
+        title=title,
+        says=says,
+        when_none=when_none,
+        rows=list(rows.select_related("patient__owner")[:SHOWN]),
+        count=rows[: COUNTED + 1].count(),
+    )
 
 
 def _loaded(gaps: list[Gap]) -> list[Gap]:

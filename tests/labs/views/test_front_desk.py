@@ -37,6 +37,16 @@ def sign(request: LabRequest, vet: User) -> None:
     review.sign(acting_user=vet, request=request, expected_version=request.version)
 
 
+def test_what_is_not_charged_is_in_its_navigation(
+    clinic: Clinic, bob: User, desk: Client, signed_in: SignIn
+) -> None:
+    address = reverse("labs:reconciliation")
+    tab = f'<a href="{address}" id="tab-reconciliation" aria-current="page">'
+    assert tab in desk.get(address).content.decode()
+    assert "tab-reconciliation" in desk.get(reverse("labs:patients")).content.decode()
+    assert "tab-reconciliation" not in signed_in(bob).get(address).content.decode()
+
+
 def test_unreviewed_values_are_nowhere(clinic: Clinic, bob: User, desk: Client) -> None:
     waiting, signed, earlier = (result(clinic, each) for each in (WAITING, SIGNED, EARLIER))
     sign(signed, bob)
