@@ -185,11 +185,11 @@ def _mark(point: Point, x: float, y: float, *, labelled: bool) -> str:
     label = ""
     if labelled:
         text = escape(point.text[:10])
-        label = (
-            f'<text class="v aside" x="{x + 9}" y="{y + 4}">{text}</text>'
-            if x > WIDTH - RIGHT - 2
-            else f'<text class="v" x="{x}" y="{y - 9}">{text}</text>'
-        )
+        # Where it would be cut off, or lie on the scale's numbers.
+        last, first = x > WIDTH - RIGHT - 2, x < LEFT + 2
+        aside = " aside" if last or first else ""
+        at = f'x="{x + 9}" y="{y + 4}"' if last else f'x="{x}" y="{y - 9}"'
+        label = f'<text class="v{aside}" {at}>{text}</text>'
     words = escape(point.words)
     inner = f'<title>{words}</title><circle class="aim" cx="{x}" cy="{y}" r="12"/>{drawn}{label}'
     if not point.href:

@@ -36,6 +36,13 @@ def test_a_higher_value_stands_higher() -> None:
     assert second < third < first
 
 
+def test_no_value_is_written_over_the_scale() -> None:
+    """The first stands to the right of its point, the last too; those between above theirs."""
+    svg = drawn(point("5"), point("6", 1), point("7", 2))
+    shown = re.findall(r'<text class="(v[^"]*)" x="[\d.]+" y="[\d.]+">(\d)</text>', svg)
+    assert shown == [("v aside", "5"), ("v", "6"), ("v aside", "7")]
+
+
 def test_a_value_below_a_limit_is_joined_to_nothing() -> None:
     svg = drawn(point("5"), point("6", 1), point("2", 2, qualifier="<"), point("7", 3))
     lines = re.findall(r'<polyline points="([^"]*)"', svg)
