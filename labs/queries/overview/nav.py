@@ -109,7 +109,8 @@ COUNTS = (
 
 
 def nav(clinic: Clinic, user: User | None = None) -> Nav:
-    """Counts of what waits at that clinic, and of the alarms of which that person was told."""
+    """Counts of what waits at that clinic, and of the alarms of which that person was told; of all
+    where nobody is signed in, as on a wall screen."""
     now = timezone.now()
     given: dict[str, Any] = {
         "clinic": clinic.pk,
@@ -117,10 +118,10 @@ def nav(clinic: Clinic, user: User | None = None) -> Nav:
         "pending_before": now - LATE,
         "sent_before": now - UNDELIVERED,
     }
-    if user and user.is_authenticated:
-        (row,) = OF_PERSON.rows(user=user.pk, **given)
+    if user is None:
+        (row,) = OF_ALL.rows(**given)
     else:
-        (row,) = OF_NOBODY.rows(**given)
+        (row,) = OF_PERSON.rows(user=user.pk, **given)
     open_, oldest_unmatched, oldest_alarm, *numbers = row
     counts = {name: number or 0 for name, number in zip(COUNTS, numbers, strict=True)}
     return Nav(
@@ -179,20 +180,27 @@ def _composed(alarms: QuerySet[Alarm]) -> Compiled:
 
 
 OF_PERSON = _composed(Alarm.objects.open().shown_to(Given("user")))
-OF_NOBODY = _composed(Alarm.objects.none())
+OF_ALL = _composed(Alarm.objects.open())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """Of the unmatched results of several clinics together."""
+    """Of the unmatched results of several clinics together, and of the alarms that person was told
+    of."""
 
     count: int
     oldest: datetime | None
     critical: int
+    alarms: int
+    oldest_alarm: datetime | None
 
     @property
     def age(self) -> str:
         return duration(timezone.now() - self.oldest) if self.oldest else ""
+
+    @property
+    def alarm_age(self) -> str:
+        return duration(timezone.now() - self.oldest_alarm) if self.oldest_alarm else ""
 
     @property
     def tone(self) -> str:
@@ -202,8 +210,8 @@ class Waiting:
 
 
 def waiting(user: Any) -> Waiting:
-    """At all clinics where that person works: for the admin, which shows them together. One
-    statement."""
+    """At all clinics where that person works: for the admin, which shows them together. Two
+    statements."""
     critical = TestRun.objects.filter(
         is_critical("observations__"),
         observations__current=True,
@@ -213,4 +221,6 @@ def waiting(user: Any) -> Waiting:
     counts = rows.aggregate(
         count=Count("pk"), oldest=Min("created_at"), critical=Count("pk", filter=Exists(critical))
     )
-    return Waiting(**counts)
+    told = Alarm.objects.for_user(user).open().shown_to(user)
+    alarms = told.aggregate(alarms=Count("pk"), oldest_alarm=Min("raised_at"))
+    return Waiting(**counts, **alarms)

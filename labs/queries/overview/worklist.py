@@ -268,5 +268,5 @@ def version(clinic: Clinic, nav: Nav) -> str:
         .first()
     )
     stamp = newest.timestamp() if newest else 0
-    counts = (nav.review, nav.running, nav.attention, nav.unmatched, nav.emergencies)
+    counts = (nav.review, nav.running, nav.attention, nav.unmatched, nav.emergencies, nav.alarms)
     return f"{stamp:.6f}-{'-'.join(map(str, counts))}-{timezone.now():%H%M}"

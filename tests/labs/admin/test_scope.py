@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import (
+    Alarm,
     Clinic,
     LabEvent,
     Membership,
@@ -301,14 +302,14 @@ def test_keys_by_which_results_are_filed_are_not_shown(world: World) -> None:
 
 
 LISTS = [
-    ("labs.unmatchedresult", 8),
-    ("labs.patient", 7),
-    ("labs.owner", 7),
-    ("labs.labrequest", 7),
-    ("labs.labevent", 7),
-    ("labs.message", 7),
-    ("labs.matchdecision", 7),
-    ("labs.membership", 7),
+    ("labs.unmatchedresult", 9),
+    ("labs.patient", 8),
+    ("labs.owner", 8),
+    ("labs.labrequest", 8),
+    ("labs.labevent", 8),
+    ("labs.message", 8),
+    ("labs.matchdecision", 8),
+    ("labs.membership", 8),
 ]
 
 
@@ -346,6 +347,22 @@ def test_every_page_of_the_admin_says_what_waits_unmatched_and_since_when(world:
         found = re.search(r"(\d+) unmatched · oldest ([^<]+)<", page)
         assert found is not None
         assert (found[1], found[2]) == (str(waiting), "1 day")
+
+
+def test_every_page_of_the_admin_says_what_nobody_has_acknowledged(world: World) -> None:
+    """As the head of the staff site does: to whom it was told, and of the own clinic alone."""
+    low = factories.make_row("GLU", "1.1", flag="LL")
+    addresses = (reverse("admin:index"), list_url("labs.patient"))
+    for place in (factories.make_clinic("Harbour"), world.clinic):
+        for address in addresses:
+            assert "to be looked at now" not in world.client.get(address).content.decode(), address
+        request = factories.make_request(factories.make_patient(place), accepted=True)
+        factories.make_result(request, factories.make_report([factories.make_run([low])]))
+    Alarm.objects.update(all_at=timezone.now())
+    for address in addresses:
+        page = world.client.get(address).content.decode()
+        assert "1 result has to be looked at now." in page, address
+        assert f'<a href="{reverse("labs:alarms")}">Look</a>' in page, address
 
 
 def test_a_filter_that_is_none_is_answered_in_words() -> None:

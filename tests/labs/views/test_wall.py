@@ -10,7 +10,8 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from labs.models import Clinic, LabEvent, LabRequest, Priority, Role, WallScreen
+from labs.models import Alarm, Clinic, LabEvent, LabRequest, Priority, Role, WallScreen
+from labs.services.reviews import alarms
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -132,6 +133,27 @@ def test_names_are_the_pet_s_and_an_initial(boss: Client, clinic: Clinic) -> Non
         "1.1<",
     ):
         assert told not in page, told
+
+
+def test_it_says_what_nobody_has_acknowledged(boss: Client, clinic: Clinic) -> None:
+    """Of every alarm, told to everybody yet or not, and of this clinic alone."""
+    other = factories.make_clinic("Oak Hollow")
+    low = factories.make_row("GLU", "1.1", flag="LL")
+    screen = paired(boss)
+    for place in (other, clinic):
+        assert "nobody has acknowledged" not in screen.get("/wall/").content.decode()
+        request = factories.make_request(factories.make_patient(place), accepted=True)
+        factories.make_result(request, factories.make_report([factories.make_run([low])]))
+    page = screen.get("/wall/").content.decode()
+    assert "<b>1</b> <span>result has to be looked at now" in page
+    version = page.partition('{"v": "')[2].partition('"')[0]
+    vet = factories.make_staff(Role.VET, clinic=clinic)
+    alarm = Alarm.objects.get(clinic=clinic)
+    alarms.acknowledge(acting_user=vet, alarm=alarm, expected_result=alarm.result_id)
+    ask = {"headers": {"HX-Request": "true"}}
+    fresh = screen.get("/wall/", {"v": version}, **ask)
+    assert fresh.status_code == 200
+    assert "nobody has acknowledged" not in fresh.content.decode()
 
 
 def test_stat_comes_before_what_came_earlier(boss: Client, clinic: Clinic) -> None:
