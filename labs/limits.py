@@ -73,8 +73,11 @@ def held_against(
     return Held(first.low, first.high, first.source)
 
 
+NOT_ASSESSED = "Not assessed against critical limits: "
+
+
 def _open(why: str) -> str:
-    return f"Not assessed against critical limits: {why}. Look at it."
+    return f"{NOT_ASSESSED}{why}. Look at it."
 
 
 def alarming(row: Mapping[str, Any]) -> str:

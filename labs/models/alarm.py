@@ -53,6 +53,8 @@ class Alarm(models.Model):
     class Ended(models.TextChoices):
         ACKNOWLEDGED = "acknowledged", "Acknowledged"
         CORRECTED = "corrected", "Corrected by the laboratory"
+        # It turned out to be of an animal of another species, or of none that we know.
+        REASSESSED = "reassessed", "Held against other limits"
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, db_index=False)

@@ -192,6 +192,13 @@ def flag_of(delivered: str, computed: str) -> str:
     return delivered or computed
 
 
+def own_flag_of(computed: str, critical_source: str, as_filed: object) -> str:
+    """Of a row that came for another species than its animal's: what our critical limits for the
+    animal say, LL or HH. Its own range and flag say nothing."""
+    ours = critical_source in (limits.Source.CLINIC, limits.Source.DEMO)
+    return computed if ours and as_filed is not None else ""
+
+
 def is_critical(path: str = "") -> Q:
     """On observations, or on what reaches them by `path`: the one way to ask the database. As
     `Observation.flag` has it, a critical flag beats a lesser one, whoever set it."""
@@ -238,6 +245,9 @@ class Observation(models.Model):
     flag_delivered = models.CharField(max_length=2, choices=Flag.choices, blank=True)
     flag_delivered_text = models.CharField(max_length=64, blank=True, help_text="As delivered")
     flag_computed = models.CharField(max_length=2, choices=Flag.choices, blank=True)
+    # What we said of it when it was filed, where it came for another species than that of the
+    # animal it is of: since then it is held against that animal's limits (services.reviews.species)
+    as_filed = models.JSONField(null=True)
     comments = models.JSONField(default=list)
     warnings = models.JSONField(default=list)
 
@@ -261,6 +271,10 @@ class Observation(models.Model):
         """What the row is shown as: the delivered flag, else our own; empty where neither says.
         Beyond a critical limit it is critical also where the analyzer's flag only says high."""
         return flag_of(self.flag_delivered, self.flag_computed)
+
+    @property
+    def own_flag(self) -> str:
+        return own_flag_of(self.flag_computed, self.critical_source, self.as_filed)
 
     @property
     def alarming(self) -> str:

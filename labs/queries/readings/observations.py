@@ -54,8 +54,8 @@ def _flat(row: Observation, *, ranges_void: bool) -> dict[str, Any]:
     """The keys of every command that prints values; null where there is nothing; `typed_by` only
     where a person typed it in. `value_text` is
     exact, as delivered; `value`, `low` and `high` are numbers derived from text. Where the analyzer
-    measured for another species than the patient's, range and flag stay as delivered and we call
-    nothing.
+    measured for another species than the patient's, range and flag stay as delivered, and we call
+    only what is beyond our own critical limits.
     """
     requested = row.run.requested_test
     said = (
@@ -68,7 +68,7 @@ def _flat(row: Observation, *, ranges_void: bool) -> dict[str, Any]:
         number(row.low),
         number(row.high),
         row.flag_delivered,
-        "" if ranges_void else row.flag_computed,
+        row.own_flag if ranges_void else row.flag_computed,
         row.not_reported_reason,
     )
     flat: dict[str, Any] = {

@@ -38,11 +38,7 @@ class OwnRanges:
     def of(self, row: Observation) -> OwnRange | None:
         """The interval that held when this value came, for the animal's age at its run, and in its
         unit. Uses `result`, and `patient` with its birth date."""
-        if (
-            not row.analyte_id
-            or row.not_reported_reason
-            or row.result.ranges_void(self.patient.species)
-        ):
+        if not row.analyte_id or row.not_reported_reason:
             return None
         came = row.result.received_at
         run_at = row.result.run_at or came

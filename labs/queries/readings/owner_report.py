@@ -144,7 +144,8 @@ def _reading(row: Row) -> Reading:
     if row.own:
         said = f": {row.own.word}" if row.own.word else ""
         remarks.append(f"By {row.own.whose}'s own range {row.own.words}{said}.")
-    flag = row.flag.word if row.flag and not row.void else ""
+    mark = row.ours if row.void else row.flag
+    flag = mark.word if mark else ""
     if value.not_reported_reason:
         flag = ""
         remarks.insert(0, row.sentence)

@@ -53,6 +53,8 @@ class Row:
     files: list[Attachment]
     void: bool
     own: OwnRange | None = None  # the clinic's own interval, beside the delivered one
+    # Where what came is void: what our critical limits for the animal say of it.
+    ours: FlagMark | None = None
 
     @property
     def code(self) -> str:
@@ -72,7 +74,9 @@ class Row:
     @property
     def tone(self) -> str:
         """Of the value itself: "", low, high, crit or warn."""
-        return charts.TONES.get(self.observation.flag, "") if self.flag and not self.void else ""
+        if self.void:
+            return charts.TONES.get(self.observation.own_flag, "")
+        return charts.TONES.get(self.observation.flag, "") if self.flag else ""
 
 
 def urgency(row: Row) -> int:
@@ -98,7 +102,7 @@ def row_of(
     loose_files: bool,
     own: OwnRange | None = None,
 ) -> Row:
-    flag = _flag_mark(row)
+    flag = _flag_mark(row, row.flag_delivered if row.as_filed is not None else row.flag)
     measuring = row.range_kind == "measuring"
     warnings = [*row.warnings, *doubts]
     if row.value_kind == "attachment" and not files and not loose_files:
@@ -151,6 +155,7 @@ def row_of(
         files=files,
         void=void,
         own=own,
+        ours=_flag_mark(row, row.own_flag) if void else None,
     )
 
 
@@ -169,14 +174,14 @@ def _disagree(row: Observation) -> bool:
     return bool(ours) and given not in ("", "?", "A", "P") and given[0] != ours[0]
 
 
-def _flag_mark(row: Observation) -> FlagMark | None:
-    if row.not_reported_reason or not row.flag:
+def _flag_mark(row: Observation, said: str) -> FlagMark | None:
+    if row.not_reported_reason or not said:
         return None
-    flag = Flag(row.flag)
-    computed = row.flag != row.flag_delivered
+    flag = Flag(said)
+    computed = said != row.flag_delivered or said == row.own_flag
     by = "by the analyzer"
     if computed:
-        by = LIMITS.get(row.critical_source, RANGE) if row.is_critical else RANGE
+        by = LIMITS.get(row.critical_source, RANGE) if flag in CRITICAL else RANGE
     word = FLAG_WORDS[flag]
     if flag == Flag.UNKNOWN:
         word = f"unknown flag “{row.flag_delivered_text}”"

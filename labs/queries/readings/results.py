@@ -78,7 +78,8 @@ class RunView:
     @property
     def tally(self) -> list[tuple[str, str, int]]:
         """Shape, word and number of what is out of range, the worst first."""
-        words = [row.flag for row in self.rows if row.flag and row.tone]
+        marks = (row.ours if row.void else row.flag for row in self.rows if row.tone)
+        words = [mark for mark in marks if mark]
         shapes = (("crit", "critical"), ("high", "high"), ("low", "low"), ("abnormal", "abnormal"))
         found = []
         for shape, word in shapes:
@@ -348,5 +349,6 @@ def _void_words(rows: list[Observation], species: str, name: str) -> str:
     )
     return (
         f"The analyzer measured {measured}, but {name} is a {own}. "
-        "The ranges and flags below are struck through and used for nothing."
+        "The ranges and flags that came with it are struck through and used for nothing. Critical "
+        f"limits are this clinic's for a {own}."
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from labs.models import Flag, LabRequest, Observation, ResultStatus, Review, ReviewState
-from labs.models.result import CRITICAL, flag_of
+from labs.models.result import CRITICAL, flag_of, own_flag_of
 from labs.queries.overview.nav import TO_REVIEW
 
 
@@ -54,6 +54,12 @@ class _Row(NamedTuple):
     missing: str
     delivered: str
     computed: str
+    critical_source: str
+    as_filed: object
+
+    @property
+    def own_flag(self) -> str:
+        return own_flag_of(self.computed, self.critical_source, self.as_filed)
 
 
 _ROW = (
@@ -69,6 +75,8 @@ _ROW = (
     "not_reported_reason",
     "flag_delivered",
     "flag_computed",
+    "critical_source",
+    "as_filed",
 )
 
 
@@ -107,6 +115,8 @@ def _count(summary: Summary, row: _Row, *, void: bool) -> None:
     summary.void |= void
     if row.missing:
         summary.missing += 1
+    elif void and row.own_flag:
+        summary.critical.append(f"{row.code} {row.text}")
     elif void or flag == Flag.NONE:
         summary.unassessed += row.kind != "attachment"
     elif flag == Flag.NORMAL:

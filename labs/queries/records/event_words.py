@@ -106,6 +106,7 @@ EVENT_WORDS = {
     "alarm.raised": "said that a person has to look at this now",
     "alarm.acknowledged": "acknowledged the alarm",
     "alarm.corrected": "corrected what the alarm was about before anybody had acknowledged it",
+    "alarm.reassessed": "held what the alarm was about against another species' limits",
     "duty.changed": "changed who is on duty",
     "escalation.changed": "changed after how long everybody is told",
     "limit.set": "set a critical limit",

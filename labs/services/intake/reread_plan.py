@@ -56,7 +56,7 @@ OF_FILE = (
     "analyte_code",
     "warnings",
 )
-NOT_READ = {"id", "result_id", "run_id", "current"}
+NOT_READ = {"id", "result_id", "run_id", "current", "as_filed"}
 OF_ROW = [
     column.attname for column in Observation._meta.concrete_fields if column.attname not in NOT_READ
 ]
@@ -209,7 +209,7 @@ def _parts(message: Message, report: Report, place: Place, stored: list[LabResul
     by_key = {version.run.run_key: version for version in stored}
     rows: dict[int, list[dict[str, Any]]] = {version.pk: [] for version in stored}
     for row in Observation.objects.filter(result__in=stored).order_by("pk"):
-        rows[row.result_id].append(_columns(row, OF_ROW))
+        rows[row.result_id].append(_columns(row, OF_ROW) | (row.as_filed or {}))
     # Two messages may describe one run in two ways: the first one's words are the run's.
     own = _described_by(message, place.known.values())
     species = runs.species_of(report, place.request, place.unmatched)

@@ -35,7 +35,7 @@ from labs.services.intake.reread_plan import (
 from labs.services.intake.results import as_read
 from labs.services.intake.rows import Known, observations
 from labs.services.orders import codes, states
-from labs.services.reviews import alarms
+from labs.services.reviews import alarms, species
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -114,8 +114,8 @@ def apply(
 
 def _store(plan: Plan, place: Place, acting_user: User | None, source: str) -> None:
     message, report = plan.message, plan.report
-    species = runs.species_of(report, place.request, place.unmatched)
-    analytes = codes.analytes_for(message, report, species)
+    read_for = runs.species_of(report, place.request, place.unmatched)
+    analytes = codes.analytes_for(message, report, read_for)
     touched = []
     for part in plan.parts:
         if part.change.about and part.run is not None and part.read is not None:
@@ -133,6 +133,8 @@ def _store(plan: Plan, place: Place, acting_user: User | None, source: str) -> N
     for run in touched:
         versions.refresh(run)
         alarms.look_again(run)
+        if run.request is not None:
+            species.assess([run], run.request.patient.species)
         if run.versions.filter(current=True, status=ResultStatus.WITHDRAWN).exists():
             RequestedTest.objects.filter(reported_run=run).update(reported_run=None)
     record(

@@ -22,7 +22,7 @@ from labs.services.intake.files import content_type_of
 from labs.services.intake.quick import Given, Records
 from labs.services.intake.rows import digest, fit, observations
 from labs.services.orders import codes
-from labs.services.reviews import alarms
+from labs.services.reviews import alarms, species
 
 RUNS = Records(TestRun.objects.filter(request=Given("request"), unmatched=None).order_by())
 
@@ -85,6 +85,10 @@ def store(
             alarms.look_again(stored_run)
         else:
             alarms.raise_for(stored_run, result, rows)
+        # A split orphan's runs stand on several.
+        whose = request or stored_run.request
+        if whose is not None and result.ranges_void(whose.patient.species):
+            species.assess([stored_run], whose.patient.species)
         stored.append((stored_run.requested_test_id, result.status, stored_run.review_state))
     _attach(message, None, report.files)
     return stored

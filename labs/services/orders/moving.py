@@ -23,7 +23,7 @@ from labs.services.events import record
 from labs.services.orders import emergency_codes, outbox, states, submissions
 from labs.services.orphaned.decisions import decide
 from labs.services.registry.patients import followed, keep_standing, require_animal
-from labs.services.reviews import alarms
+from labs.services.reviews import alarms, species
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -76,6 +76,7 @@ def move_request(
         _leave_group(now)
         now.save(update_fields=["patient", "sent_for", "first", "link"])
         now.runs.exclude(review_state=ReviewState.WAITING).update(review_state=ReviewState.WAITING)
+        species.assess(now.runs.all(), patient.species)
         alarms.another_animals(now.runs.all())
         Patient.objects.not_heard_of(was.pk, now.requested_at)
         Patient.objects.heard_of({patient.pk: now.requested_at})
@@ -155,10 +156,10 @@ def _follow(
 def _against(orphan: UnmatchedResult, patient: Patient) -> list[str]:
     """What of that which was typed contradicts the animal, in the words of a match that a second
     person looks at (labs.matching.compare)."""
-    species, sex = (orphan.typed.get(name, "") for name in ("species_code", "sex_code"))
+    code, sex = (orphan.typed.get(name, "") for name in ("species_code", "sex_code"))
     died = patient.deceased_on or orphan.created_at.date()
     contradicts = {
-        "species": species not in ("", patient.species),
+        "species": code not in ("", patient.species),
         "sex": patient.sex != Sex.UNKNOWN and sex not in ("", Sex.UNKNOWN, patient.sex),
         "deceased": patient.deceased and died <= orphan.created_at.date(),
     }

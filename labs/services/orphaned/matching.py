@@ -28,7 +28,7 @@ from labs.services.orders import emergency_codes, outbox, states, submissions
 from labs.services.orders.ordering import add_tests, create_request
 from labs.services.orphaned.decisions import claim, decide
 from labs.services.registry.patients import followed, require_animal
-from labs.services.reviews import alarms
+from labs.services.reviews import alarms, species
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -94,6 +94,7 @@ def match(
         elif retrospective_tests:
             add_tests(request, _panels(runs))
         _move(runs, request)
+        species.assess(runs, patient.species)
         _withdraw(runs, request)
         decide(
             unmatched,
@@ -142,6 +143,7 @@ def unmatch(
         RequestedTest.objects.filter(reported_run__unmatched=unmatched).update(reported_run=None)
         tests = list(request.tests.filter(runs__unmatched=unmatched).distinct())
         unmatched.runs.update(request=None, requested_test=None, review_state=ReviewState.WAITING)
+        species.assess(unmatched.runs.all(), None)
         alarms.another_animals(unmatched.runs.all(), since=decision.at)
         outbox.reinstate(request, [test for test in tests if not test.runs.exists()])
         decision.active = False

@@ -34,10 +34,11 @@ def raise_for(run: TestRun, result: LabResult, rows: Iterable[Mapping[str, Any]]
         _raise(run, result, found)
 
 
-def look_again(run: TestRun) -> None:
-    """After a later version, or another reading, was filed: in the caller's transaction, with the
-    run's head row locked. What says the same stays as it is, acknowledged or not; what says
-    something else is another alarm; what says nothing alarming any more ends the open one."""
+def look_again(run: TestRun, because: Alarm.Ended = Alarm.Ended.CORRECTED) -> None:
+    """After a later version, or another reading, was filed, or its values were held against other
+    limits: in the caller's transaction, with the run's head row locked. What says the same stays as
+    it is, acknowledged or not; what says something else is another alarm; what says nothing
+    alarming any more ends the open one."""
     current = run.versions.get(current=True)
     rows = run.observations.filter(current=True).order_by("position", "pk")
     found = [] if current.status in VOID_STATUSES else _alarming(row.__dict__ for row in rows)
@@ -49,9 +50,9 @@ def look_again(run: TestRun) -> None:
     if newest is not None and newest.stands:
         Alarm.objects.filter(pk=newest.pk).update(stands=False)
         if Alarm.objects.filter(pk=newest.pk, ended="").update(
-            ended=Alarm.Ended.CORRECTED, ended_at=timezone.now()
+            ended=because, ended_at=timezone.now()
         ):
-            _record("alarm.corrected", newest, None)
+            _record(f"alarm.{because}", newest, None)
     if found:
         _raise(run, current, found)
 
