@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from labs.errors import InvalidInput, LabError
+from labs.errors import InvalidInput, LabError, SentBefore
 from labs.forms import LOCAL_TIME, FormKey
 from labs.models import Analyzer, LabRequest, Panel, Patient, TestRun
 from labs.queries.readings.typed import understood_words
@@ -61,6 +61,9 @@ def type_result(request: StaffRequest, uuid: UUID) -> HttpResponse:
                 analyzer=" ".join(page["analyzer"].split()),
                 form_key=form_key,
             )
+        except SentBefore as error:
+            page["error"] = error.message
+            page["form_key"] = uuid4()  # pressed once more, it is meant
         except LabError as error:
             page["error"] = error.message
         else:

@@ -5,7 +5,7 @@ put into the journal, which holds what a laboratory sent."""
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from labs import roles
-from labs.errors import InvalidInput, Stale
+from labs.errors import InvalidInput, SentBefore, Stale
 from labs.models import (
     Analyte,
     LabRequest,
@@ -113,17 +113,20 @@ def type_result(
     form_key: uuid.UUID | None = None,
 ) -> LabRequest:
     """A request with one run of what was typed, final and to be reviewed. `form_key`: of the form;
-    sent twice it gives the request that it made the first time.
+    sent twice it gives the request that it made the first time, on whosever record that is by now.
 
     Raises InvalidInput without a value, for a line that can't be, a run in the future or a patient
-    that is no animal; NotAllowed.
+    that is no animal; SentBefore where the form made one and says something else since; Stale for a
+    record that was merged away; NotAllowed.
     """
     roles.require(acting_user, patient.clinic, "order")
+    # Before the record is looked at: what is on it already may have been merged away with it.
+    if made := _made_before(form_key, acting_user, patient, panel, lines):
+        return made
     require_animal(patient)
     _check(lines)
     if run_at > timezone.now() + AHEAD:
         raise InvalidInput("The time of the run lies in the future.")
-    before = patient.clinic_id, form_key
     try:
         with transaction.atomic():
             request = ordering.create_request(
@@ -162,13 +165,46 @@ def type_result(
             )
             states.refresh(request)
     except IntegrityError:
-        made: LabRequest | None = LabRequest.objects.filter(
-            clinic=before[0], form_key=form_key
-        ).first()
-        if form_key is None or made is None or made.patient_id != patient.pk or not made.typed:
+        # The first one came at the same moment.
+        made = _made_before(form_key, acting_user, patient, panel, lines)
+        if made is None:
             raise
         return made
     return request
+
+
+def _made_before(
+    form_key: uuid.UUID | None,
+    acting_user: User,
+    patient: Patient,
+    panel: Panel,
+    lines: Sequence[Line],
+) -> LabRequest | None:
+    """The request that this form made when it came for the first time; None where it made none. At
+    most two statements. Raises SentBefore where it says something else by now, or is somebody
+    else's."""
+    if form_key is None:
+        return None
+    rows = LabRequest.objects.filter(clinic=patient.clinic_id, form_key=form_key)
+    made: LabRequest | None = rows.first()
+    if made is None:
+        return None
+    first = LabResult.objects.filter(
+        run__request=made, run__test_code=panel.code, typed_by=acting_user, report_version=1
+    ).first()
+    said = Run(key="", status=ResultStatus.FINAL, rows=_rows(lines))
+    if not made.typed or first is None or first.digest != digest(said):
+        raise SentBefore(
+            "Nothing was saved now: this form was sent before, and says something else since. Look "
+            f"at what is on {patient.name}'s record: a value is corrected there. If this is "
+            "another result, save it."
+        )
+    return made
+
+
+def _rows(lines: Sequence[Line], known: Collection[str] = ()) -> tuple[Row, ...]:
+    """A line without a value says something only where there was one."""
+    return tuple(line.row for line in lines if line.value.strip() or line.analyte.code in known)
 
 
 def correct(
@@ -247,7 +283,7 @@ def _version(
     """Stored, in the caller's transaction. A line without a value is left out of the first version;
     in a correction it says that there is none any more."""
     known = set(run.observations.values_list("code", flat=True))
-    rows = tuple(line.row for line in lines if line.value.strip() or line.analyte.code in known)
+    rows = _rows(lines, known)
     said = Run(key=run.run_key, status=status, rows=rows)
     result = LabResult.objects.create(
         clinic=run.clinic,

@@ -14,6 +14,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -34,6 +35,8 @@ from labs.models import (
 )
 from labs.services.intake import typed
 from labs.services.intake.typed import Line
+from labs.services.orders import moving
+from labs.services.registry import merging
 from labs.services.reviews import review
 from tests import factories
 
@@ -228,6 +231,57 @@ def test_a_form_that_is_sent_twice_types_once(patient: Patient, bob: User) -> No
         for _ in range(2)
     ]
     assert made[0] == made[1] and LabResult.objects.count() == 1
+
+
+@pytest.fixture
+def pressed(patient: Patient, bob: User, signed_in: SignIn) -> Callable[..., HttpResponse]:
+    """The button below what was understood, with one and the same form each time."""
+    client, url = signed_in(bob), reverse("labs:type_result", args=[patient.uuid])
+    key = str(uuid4())
+
+    def press(value: str = "6.1", form_key: str = key) -> HttpResponse:
+        sent = {**fields("HHEM-1", WBC=(value, "", "")), "form_key": form_key}
+        seen = looked_at(client.post(url, sent).content.decode())
+        return client.post(url, {**sent, "looked_at": seen, "save": "1"})
+
+    return press
+
+
+@pytest.mark.parametrize("became", ["merged", "moved"])
+def test_sent_again_when_the_first_one_is_on_another_record_by_now(
+    clinic: Clinic, patient: Patient, bob: User, pressed: Callable[..., HttpResponse], became: str
+) -> None:
+    first = pressed()
+    made = LabRequest.objects.get()
+    other = factories.make_patient(clinic, name="Olive")
+    if became == "merged":
+        merging.merge(acting_user=None, survivor=other, merged=patient)
+    else:
+        moving.move_request(
+            acting_user=bob,
+            request=made,
+            patient=other,
+            expected_version=made.version,
+            reason="Wrong card",
+        )
+    again = pressed()
+    assert (again.status_code, again["Location"]) == (302, first["Location"])
+    assert LabResult.objects.count() == 1
+
+
+def test_sent_again_with_another_value_it_is_not_said_to_be_saved(
+    pressed: Callable[..., HttpResponse],
+) -> None:
+    pressed()
+    again = pressed("7.1")
+    page = again.content.decode()
+    assert again.status_code == 422 and "this form was sent before" in page
+    assert LabResult.objects.count() == 1
+    # The form has another key by now: pressed once more, it is meant.
+    found = re.search(r'name="form_key" value="([0-9a-f-]{36})"', page)
+    assert found
+    assert pressed("7.1", found[1]).status_code == 302
+    assert LabResult.objects.count() == 2
 
 
 def test_nothing_is_typed_for_the_future_by_the_desk_or_for_no_animal(
