@@ -14,7 +14,7 @@ from labs.models import (
     UnmatchedState,
 )
 from labs.report import Identity, Report
-from labs.services.events import record
+from labs.services import events
 from labs.services.intake import runs, versions
 from labs.services.intake.identity import differs, names_more, newly_contradicts
 from labs.services.intake.rows import fit
@@ -59,7 +59,7 @@ def file_unmatched(
         )
         fit(unmatched)
         unmatched.save()
-        record(
+        events.record(
             "unmatched.received",
             clinic=message.clinic,
             source=message.vendor,
@@ -151,7 +151,7 @@ def _store(message: Message, report: Report, unmatched: UnmatchedResult, *, new:
         parts.append(target)
     # What is new stands on a request only where all of the report does.
     request = matched_request(unmatched) if len(parts) == 1 else None
-    runs.store(
+    stored = runs.store(
         message=message,
         report=report,
         request=request,
@@ -159,6 +159,7 @@ def _store(message: Message, report: Report, unmatched: UnmatchedResult, *, new:
         tests=states.locked(request).tests if request else [],
         known=known,
     )
+    events.save(stored.happened)
     touched = {known[run.key].unmatched_id for run in report.runs if run.key in known}
     for part in parts:
         if len(parts) > 1 and part.pk not in touched and part != target:
@@ -178,7 +179,7 @@ def late_part(first: UnmatchedResult, message: Message) -> UnmatchedResult:
     """For a test that came after its report was split between two animals: nobody has said whose it
     is, so it follows no decision."""
     part = new_part(first, LATE)
-    record(
+    events.record(
         "unmatched.received",
         clinic=part.clinic,
         source=part.vendor,

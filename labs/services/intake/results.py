@@ -89,7 +89,12 @@ def _file_onto(request: LabRequest, message: Message, report: Report) -> list[st
     event = events.event(
         "result.filed", clinic=message.clinic, source=message.vendor, request=request
     )
-    states.refresh(request, held=held, runs=stored if first else None, after=event)
+    states.refresh(
+        request,
+        held=held,
+        runs=stored.runs if first else None,
+        after=[*stored.happened, event],
+    )
     failpoint("filed, not committed")
     return []
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from labs.models import (
     Attachment,
+    LabEvent,
     LabRequest,
     LabResult,
     Message,
@@ -55,6 +56,13 @@ def _short(key: str) -> str:
     return f"{key[: limit - len(sha256) - 1]}~{sha256}"
 
 
+class Stored(NamedTuple):
+    """Requested test, status and review state of each run, and audit rows that are not written."""
+
+    runs: list[tuple[int | None, str, str]]
+    happened: list[LabEvent]
+
+
 def store(
     *,
     message: Message,
@@ -63,14 +71,13 @@ def store(
     unmatched: UnmatchedResult | None,
     tests: list[RequestedTest],
     known: dict[str, TestRun],
-) -> list[tuple[int | None, str, str]]:
+) -> Stored:
     """Store each run of the report as a version, and mark what is current, in the caller's
     transaction. `tests` of the request; `known`: the runs that are there already, by their key
-    (`of_request`). The head row is locked, so nobody else adds one meanwhile.
-
-    Returns requested test, status and review state of each."""
+    (`of_request`). The head row is locked, so nobody else adds one meanwhile. The caller writes the
+    audit (`Stored.happened`) with its own."""
     analytes = codes.analytes_for(message, report, species_of(report, request, unmatched))
-    stored = []
+    stored = Stored([], [])
     for run in report.runs:
         earlier = known.get(run.key)
         stored_run = earlier or new_run(message, run, request, unmatched, tests)
@@ -84,12 +91,12 @@ def store(
             versions.refresh(stored_run)
             alarms.look_again(stored_run)
         else:
-            alarms.raise_for(stored_run, result, rows)
-        # A split orphan's runs stand on several.
-        whose = request or stored_run.request
-        if whose is not None and result.ranges_void(whose.patient.species):
-            species.assess([stored_run], whose.patient.species)
-        stored.append((stored_run.requested_test_id, result.status, stored_run.review_state))
+            stored.happened.extend(alarms.raise_for(stored_run, result, rows))
+            # A split orphan's runs stand on several.
+            whose = request or stored_run.request
+            if whose is not None and result.ranges_void(whose.patient.species):
+                species.assess([stored_run], whose.patient.species)
+        stored.runs.append((stored_run.requested_test_id, result.status, stored_run.review_state))
     _attach(message, None, report.files)
     return stored
 

@@ -26,7 +26,7 @@ from labs.models import (
     TestRun,
 )
 from labs.report import Row, Run
-from labs.services.events import record
+from labs.services import events
 from labs.services.intake import quick, versions
 from labs.services.intake.rows import Known, digest, fit, observation, observations
 from labs.services.orders import ordering, states, submissions
@@ -156,7 +156,7 @@ def type_result(
             _version(
                 run, acting_user, patient, lines, status=ResultStatus.FINAL, version=1, at=run_at
             )
-            record(
+            events.record(
                 "result.typed",
                 clinic=patient.clinic,
                 acting_user=acting_user,
@@ -250,7 +250,7 @@ def correct(
         if versions.snapshot(run, version) == before:
             raise InvalidInput("Nothing was changed.")
         alarms.look_again(run)
-        record(
+        events.record(
             "result.typed_again",
             clinic=run.clinic,
             acting_user=acting_user,
@@ -306,7 +306,7 @@ def _version(
     made = observations(result=result, run=run, rows=rows, analytes=analytes)
     quick.insert_many(Observation, made)
     if version == 1:
-        alarms.raise_for(run, result, made)
+        events.save(alarms.raise_for(run, result, made))
     return result
 
 

@@ -163,7 +163,7 @@ def refresh(
     *,
     held: Locked | None = None,
     runs: Sequence[tuple[int | None, str, str]] | None = None,
-    after: LabEvent | None = None,
+    after: Sequence[LabEvent] = (),
 ) -> RequestState:
     """Recompute tests and request from what is stored, and write what changed. Call it inside the
     transaction that changed any of it.
@@ -171,8 +171,8 @@ def refresh(
     Locks the request first, unless the caller did: a worker that settles and a result that is filed
     at the same moment would else each derive a state from what the other has not committed yet, and
     the last to write would win ("Accepted" over "Running"). `runs` where the caller knows them all:
-    requested test, status and review state of each. `after`: the event that changed it, if it is
-    not recorded yet.
+    requested test, status and review state of each. `after`: the events that changed it, where
+    they are not recorded yet.
     """
     if held is None:
         request.refresh_from_db(
@@ -198,7 +198,7 @@ def refresh(
         cancelled=request.cancelled_at is not None,
         runs=[status for test_pk, status, _ in runs if test_pk not in out],
     )
-    happened = [after] if after else []
+    happened = list(after)
     if state != request.state:
         happened.append(
             events.event("request.state", clinic=request.clinic, request=request, to=state)

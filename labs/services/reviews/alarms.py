@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from labs import limits, roles
 from labs.errors import Stale
-from labs.models import Alarm, LabResult, TestRun
+from labs.models import Alarm, LabEvent, LabResult, TestRun
 from labs.models.result import VOID_STATUSES
-from labs.services.events import record
+from labs.services import events
+from labs.services.intake import quick
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,12 +27,11 @@ log = logging.getLogger(__name__)
 Values = list[dict[str, str]]
 
 
-def raise_for(run: TestRun, result: LabResult, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Of a run's first version, with the columns of its rows; in the caller's transaction. No
-    statement where nothing is alarming."""
+def raise_for(run: TestRun, result: LabResult, rows: Iterable[Mapping[str, Any]]) -> list[LabEvent]:
+    """Of a run's first version, with the columns of its rows; in the caller's transaction. Returns
+    its audit, for the caller to write with its own. No statement where nothing is alarming."""
     found = [] if result.status in VOID_STATUSES else _alarming(rows)
-    if found:
-        _raise(run, result, found)
+    return [_raise(run, result, found)] if found else []
 
 
 def look_again(run: TestRun, because: Alarm.Ended = Alarm.Ended.CORRECTED) -> None:
@@ -54,7 +54,7 @@ def look_again(run: TestRun, because: Alarm.Ended = Alarm.Ended.CORRECTED) -> No
         ):
             _record(f"alarm.{because}", newest, None)
     if found:
-        _raise(run, current, found)
+        events.save([_raise(run, current, found)])
 
 
 def another_animals(runs: QuerySet[TestRun], since: datetime | None = None) -> None:
@@ -73,7 +73,8 @@ def another_animals(runs: QuerySet[TestRun], since: datetime | None = None) -> N
             # Where everybody was told there is nobody left to tell.
             Alarm.objects.filter(pk=alarm.pk, ended="", all_at=None).update(first_at=None)
         elif since is None or (alarm.ended_at and alarm.ended_at >= since):
-            _raise(alarm.run, alarm.run.versions.get(current=True), alarm.values)
+            current = alarm.run.versions.get(current=True)
+            events.save([_raise(alarm.run, current, alarm.values)])
 
 
 def acknowledge(*, acting_user: User, alarm: Alarm, expected_result: int, note: str = "") -> None:
@@ -119,15 +120,19 @@ def _alarming(rows: Iterable[Mapping[str, Any]]) -> Values:
     ]
 
 
-def _raise(run: TestRun, result: LabResult, found: Values) -> None:
-    alarm = Alarm.objects.create(
-        clinic_id=run.clinic_id, run=run, result=result, values=found, raised_at=timezone.now()
-    )
-    _record("alarm.raised", alarm, None)
+def _raise(run: TestRun, result: LabResult, found: Values) -> LabEvent:
+    """Returns its audit row, not written yet."""
+    alarm = Alarm(clinic=run.clinic, run=run, result=result, values=found, raised_at=timezone.now())
+    quick.insert(alarm)
+    return _event("alarm.raised", alarm, None)
 
 
 def _record(verb: str, alarm: Alarm, acting_user: User | None) -> None:
-    record(
+    events.save([_event(verb, alarm, acting_user)])
+
+
+def _event(verb: str, alarm: Alarm, acting_user: User | None) -> LabEvent:
+    return events.event(
         verb,
         clinic=alarm.clinic,
         acting_user=acting_user,
