@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from bench.intake import limit
+from bench.intake import contract, limit
 from bench.intake.targets import TARGETS, Server, serving
 from tests import servers
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="of each target in each round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--targets", default="abcd", help="letters; for a quick look: ad")
+    parser.add_argument("--targets", default="abcde", help="letters; for a quick look: ad")
     parser.add_argument("--memory", type=int, default=3000, help="results before memory is read")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -80,6 +80,7 @@ def prepare(env: dict[str, str]) -> list[dict[str, str]]:
     )
     with psycopg.connect(env["DATABASE_URL"]) as connection:
         connection.execute(limit.TABLES)
+        contract.prepare(connection)
     return access
 
 
@@ -110,6 +111,7 @@ class Stock:
                 "INSERT INTO drf_order (key) SELECT result_key FROM labs_labrequest "
                 "ON CONFLICT DO NOTHING"
             )
+            connection.execute(contract.STOCK)
         self.made += missing
 
 

@@ -1,4 +1,4 @@
-"""The four servers under test, started as `pims.run` starts the application's own."""
+"""The five servers under test, started as `pims.run` starts the application's own."""
 
 from __future__ import annotations
 
@@ -53,6 +53,12 @@ TARGETS = (
         letter="d",
         words="the limit: bare WSGI, one commit",
         application="bench.intake.limit:application",
+        env={},
+    ),
+    Target(
+        letter="e",
+        words="all that the contract asks, bare",
+        application="bench.intake.contract:application",
         env={},
     ),
 )
