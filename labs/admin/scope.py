@@ -15,7 +15,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin, InlineModelAdmin
 from django.contrib.admin.utils import NestedObjects
-from django.contrib.admin.widgets import AdminSplitDateTime
+from django.contrib.admin.widgets import AdminSplitDateTime, AutocompleteSelect
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import router
 from django.db.models import Model, Q, QuerySet
@@ -61,6 +61,15 @@ class ClinicFilter(admin.RelatedFieldListFilter):
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         own = clinics_with(request, model_admin.right)
         return field.get_choices(include_blank=False, limit_choices_to={"pk__in": own})
+
+
+class Picker(AutocompleteSelect):
+    """Django's. What is no number names no row: Django's own asks the database for it all the same,
+    to show the refused form again, and fails with a 500."""
+
+    def optgroups(self, name: str, value: Any, attrs: Any = None) -> Any:
+        keys = [key for key in value if str(key).isascii() and str(key).isdigit()]
+        return super().optgroups(name, [key for key in keys if len(str(key)) < 19], attrs)
 
 
 class NamedFields(BaseModelAdmin):  # type: ignore[type-arg]
@@ -146,6 +155,8 @@ class ClinicScopedAdmin(NamedFields, admin.ModelAdmin):  # type: ignore[type-arg
             kwargs["queryset"] = related._default_manager.filter(
                 **{f"{path}__in": self._clinics(request)}
             )
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs["widget"] = Picker(db_field, self.admin_site)
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if field and related is Clinic and len(self._clinics(request)) == 1:
             field.initial = next(iter(self._clinics(request)))

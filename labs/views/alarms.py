@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -56,7 +55,9 @@ def acknowledge(request: StaffRequest, uuid: UUID) -> HttpResponse:
 def duty(request: StaffRequest) -> HttpResponse:
     """Who is on duty from now on."""
     chosen = request.POST.get("vet", "")
-    vet = User.objects.filter(pk=number(chosen)).first() if chosen else None
+    vets = escalation.vets_of(request.clinic).select_related("user")
+    place = vets.filter(user=number(chosen)).first() if chosen else None
+    vet = place.user if place else None
     try:
         if chosen and vet is None:
             raise escalation.not_a_vet()

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from labs.errors import LabError
 from labs.models import FollowUp, LabRequest
 from labs.queries.reviews.review import to_sign_together
-from labs.services.reviews import care, review
+from labs.services.reviews import care, escalation, review
 from labs.views.access import StaffRequest, laboratory_required, load, right_required
 from labs.views.numbers import number
 
@@ -34,7 +34,7 @@ def follow_up(request: StaffRequest, lab_report_id: str) -> HttpResponse:
             acting_user=request.user,
             request=lab_request,
             what=request.POST.get("what", ""),
-            assigned_to=_person(request),
+            assigned_to=_person(request, lab_request),
             due_on=due_on,
         )
     except LabError as error:
@@ -86,7 +86,7 @@ def hand_over(request: StaffRequest, lab_report_id: str) -> HttpResponse:
         given = care.hand_over(
             acting_user=request.user,
             request=lab_request,
-            to=_person(request),
+            to=_person(request, lab_request),
             note=request.POST.get("note", ""),
         )
     except LabError as error:
@@ -126,8 +126,11 @@ def _chosen(text: str) -> tuple[str, int] | None:
     return (lab_report_id, number(version)) if number(version) >= 0 else None
 
 
-def _person(request: StaffRequest) -> User | None:
-    return User.objects.filter(pk=number(request.POST.get("person", ""))).first()
+def _person(request: StaffRequest, lab_request: LabRequest) -> User | None:
+    """Of that clinic's: somebody of another one is looked up like nobody."""
+    staff = escalation.staff_of(lab_request.clinic).select_related("user")
+    place = staff.filter(user=number(request.POST.get("person", ""))).first()
+    return place.user if place else None
 
 
 def _load(request: StaffRequest, lab_report_id: str) -> LabRequest:
