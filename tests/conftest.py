@@ -13,8 +13,11 @@ from django.test import Client
 
 from tests.signed_in import force_login
 
-TRIGGERS = [f"labs_labevent_no_{what}" for what in ("update", "delete", "replace")]
-NO_TRUNCATE = "labs_labevent_no_truncate"
+TRIGGERS = [
+    *(f"labs_labevent_no_{what}" for what in ("update", "delete", "replace")),
+    *(f"labs_eventwords_no_{what}" for what in ("update", "delete")),
+]
+NO_TRUNCATE = ("labs_labevent", "labs_eventwords")
 
 
 def _flush_sql(style: Any, connection: Any, **options: Any) -> list[str]:
@@ -23,7 +26,8 @@ def _flush_sql(style: Any, connection: Any, **options: Any) -> list[str]:
     sql = list(sql_flush(style, connection, **options))
     if connection.vendor == "sqlite":
         return [*(f"DROP TRIGGER IF EXISTS {name}" for name in TRIGGERS), *sql]
-    return [f"DROP TRIGGER IF EXISTS {NO_TRUNCATE} ON labs_labevent", *sql]
+    dropped = (f"DROP TRIGGER IF EXISTS {name}_no_truncate ON {name}" for name in NO_TRUNCATE)
+    return [*dropped, *sql]
 
 
 flush.sql_flush = _flush_sql  # type: ignore[attr-defined]

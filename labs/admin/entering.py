@@ -44,7 +44,7 @@ def enter(request: Any, pk: int) -> HttpResponse:
             "clinic.entered",
             clinic=clinic,
             acting_user=request.user,
-            reason=form.cleaned_data["reason"],
+            words=form.cleaned_data["reason"],
             until=until.isoformat(timespec="seconds"),
         )
         _open(request, clinic, until.timestamp())

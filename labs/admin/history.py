@@ -20,6 +20,7 @@ from labs.models import (
     Review,
     Submission,
 )
+from labs.queries.records.event_words import event_said
 
 SHOWN_OF_BODY = 20_000
 
@@ -122,6 +123,12 @@ class SubmissionAdmin(ReadOnlyAdmin):
 class LabEventAdmin(ReadOnlyAdmin):
     list_display = ("at", "verb", "actor", "source", "patient", "request", "unmatched", "clinic")
     list_select_related = ("actor", "patient", "request", "unmatched", "clinic")
+    readonly_fields = ("said",)
+
+    @admin.display(description="In their words")
+    def said(self, obj: LabEvent) -> str:
+        return event_said(obj)
+
     search_fields = ("verb", "request__lab_report_id", "patient__patient_id", "actor__username")
     ordering = ("-pk",)
 

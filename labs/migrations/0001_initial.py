@@ -741,6 +741,13 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='EventWords',
+            fields=[
+                ('event', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='words', serialize=False, to='labs.labevent')),
+                ('text', models.CharField(max_length=300)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Visit',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

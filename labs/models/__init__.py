@@ -8,7 +8,7 @@ from labs.models.check import JournalCheck
 from labs.models.clinic import Analyzer, Automatic, Clinic, ClinicLogo, Membership, Role
 from labs.models.code import ClinicCode, CodeKind
 from labs.models.emergency import EmergencyCode
-from labs.models.event import LabEvent
+from labs.models.event import EventWords, LabEvent
 from labs.models.looking import Looking
 from labs.models.merge import Merge
 from labs.models.message import Blanked, Message, MessageState
@@ -60,6 +60,7 @@ __all__ = [
     "CodeKind",
     "CriticalLimit",
     "EmergencyCode",
+    "EventWords",
     "Flag",
     "FollowUp",
     "HandOver",

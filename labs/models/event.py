@@ -11,7 +11,8 @@ from labs.querysets import AppendOnlyQuerySet
 
 
 class LabEvent(models.Model):
-    """The audit: who did what to which record, when. Append-only. Holds ids, never names."""
+    """The audit: who did what to which record, when. Append-only. Holds ids, never names; what a
+    person wrote with it is in EventWords."""
 
     clinic = models.ForeignKey("labs.Clinic", on_delete=models.PROTECT, null=True, db_index=False)
     at = models.DateTimeField(auto_now_add=True)
@@ -54,3 +55,21 @@ class LabEvent(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise AppendOnly(self._meta.label)
+
+
+class EventWords(models.Model):
+    """What a person wrote with what they did, such as why. Beside the audit's row and not in it:
+    people write names, and an owner's go when they ask for it (services/privacy/erasing.py), while
+    the row stays as it is. The database lets nothing else of it change."""
+
+    LONGEST = 300
+
+    event = models.OneToOneField(
+        LabEvent, on_delete=models.PROTECT, primary_key=True, related_name="words"
+    )
+    text = models.CharField(max_length=LONGEST)
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.text

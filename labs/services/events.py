@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from labs.models import (
     Clinic,
+    EventWords,
     LabEvent,
     LabRequest,
     Message,
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
 
 
 def record(verb: str, **what: Any) -> None:
-    """Write one audit row, in the caller's transaction; see `event`."""
-    quick.insert(event(verb, **what))
+    """Write one audit row, in the caller's transaction; see `event`. `words`: what a person wrote
+    with it, the first 300 characters."""
+    words = str(what.pop("words", ""))
+    made = event(verb, **what)
+    quick.insert(made)
+    if words:
+        EventWords.objects.create(event=made, text=words[: EventWords.LONGEST])
 
 
 def save(happened: list[LabEvent]) -> None:

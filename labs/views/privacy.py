@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from labs.errors import InvalidInput
+from labs.errors import InvalidInput, Stale
 from labs.models import Owner
-from labs.queries.registry import owner_data
+from labs.queries.registry import owner_data, owner_words
 from labs.services.events import record
 from labs.services.privacy import erasing
 from labs.views.access import StaffRequest, load, right_required, staff_required
@@ -39,7 +39,9 @@ def page(request: StaffRequest, uuid: UUID) -> HttpResponse:
             ("Entries on record", found.events.count()),
         ]
         reasons = [] if owner.erased_at else owner_data.in_the_way(found)
+        places = [] if owner.erased_at else owner_words.places(found)
     context = {"owner": owner, "counts": counts, "in_the_way": reasons, "kept": erasing.KEPT}
+    context |= {"places": places, "seen": owner_words.seen_key(places)}
     context["patients"] = found.patients.order_by("name", "pk")
     return render(request, "labs/owner_data.html", context)
 
@@ -57,9 +59,17 @@ def export(request: StaffRequest, uuid: UUID) -> HttpResponse:
 @staff_required
 def erase(request: StaffRequest, uuid: UUID) -> HttpResponse:
     owner = _owner(request, uuid)
+    ticked = set(request.POST.getlist("words"))
+    shown = set(request.POST.getlist("shown"))
     try:
-        erasing.erase(acting_user=request.user, owner=owner, typed=request.POST.get("typed", ""))
-    except InvalidInput as error:
+        erasing.erase(
+            acting_user=request.user,
+            owner=owner,
+            typed=request.POST.get("typed", ""),
+            keep=shown - ticked,
+            seen=request.POST.get("seen", ""),
+        )
+    except (InvalidInput, Stale) as error:
         messages.error(request, error.message)
     else:
         messages.success(request, f"The data of owner {owner.owner_id} was erased.")

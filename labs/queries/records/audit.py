@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 
 from labs.models import Clinic, LabEvent, Patient
 from labs.queries.paging import Page, page_of
-from labs.queries.records.event_words import event_detail, event_what, event_who
+from labs.queries.records.event_words import event_detail, event_said, event_what, event_who
 from labs.spreadsheet import csv_file
 
 EXPORTED = 10_000
@@ -34,7 +34,17 @@ KINDS = {
     "screen": "Wall screens",
 }
 HEADER = (
-    *("at_utc", "who", "verb", "patient_id", "lab_report_id", "unmatched", "message", "data"),
+    *(
+        "at_utc",
+        "who",
+        "verb",
+        "patient_id",
+        "lab_report_id",
+        "unmatched",
+        "message",
+        "data",
+        "words",
+    ),
 )
 
 
@@ -114,7 +124,7 @@ def _rows(clinic: Clinic, sought: Sought, patients: list[int] | None) -> QuerySe
     if sought.last:
         rows = rows.filter(at__lt=_midnight(clinic, sought.last + timedelta(days=1)))
     return (
-        rows.select_related("actor", "patient", "request", "unmatched", "message")
+        rows.select_related("actor", "patient", "request", "unmatched", "message", "words")
         .defer("message__raw", "message__reply", "message__headers")
         .order_by("-at", "-pk")
     )
@@ -134,4 +144,5 @@ def _cells(row: LabEvent) -> list[str]:
         str(row.unmatched.uuid) if row.unmatched else "",
         row.message.receipt_id if row.message else "",
         json.dumps(row.data, sort_keys=True) if row.data else "",
+        event_said(row),
     ]

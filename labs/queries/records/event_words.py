@@ -150,9 +150,15 @@ def event_what(event: LabEvent) -> str:
     return EVENT_WORDS.get(event.verb, event.verb.replace(".", " ").replace("_", " "))
 
 
+def event_said(event: LabEvent) -> str:
+    """What the person wrote with it. Load events with their `words`."""
+    return event.words.text if hasattr(event, "words") else ""
+
+
 def event_detail(event: LabEvent) -> str:
     """The reason or the error that stands with it, if any."""
     data: dict[str, Any] = event.data or {}
+    said = event_said(event)
     if event.verb.startswith("submission.") and data.get("error"):
         return f"Attempt {data.get('attempt')}: {data['error']}"
     if event.verb == "submission.resubmitted" and data.get("not_there"):
@@ -167,8 +173,7 @@ def event_detail(event: LabEvent) -> str:
     if event.verb == "patient.merged":
         return f"{data['was']} into {data['to']}"
     if event.verb == "patient.unmerged":
-        return f"{data['was']} from {data['to']}: {data['reason']}"
+        return f"{data['was']} from {data['to']}: {said}"
     if event.verb == "request.moved":
-        return f"from {data['was']} to {data['to']}: {data['reason']}"
-    reason = data.get("reason", "")
-    return reason if isinstance(reason, str) and event.verb != "unmatched.received" else ""
+        return f"from {data['was']} to {data['to']}: {said}"
+    return said or (str(data.get("reason", "")) if event.verb == "automatic.stopped" else "")

@@ -43,7 +43,7 @@ def of_unmatched(unmatched: UnmatchedResult) -> list[Event]:
 def _events(**lookup: Any) -> list[Event]:
     """One statement; the newest hundred. Who has only looked is named where it matters: on the page
     where a match is taken back."""
-    rows = LabEvent.objects.filter(**lookup).select_related("actor", "request")
+    rows = LabEvent.objects.filter(**lookup).select_related("actor", "request", "words")
     rows = rows.exclude(verb__in=[VIEWED, PRINTED, PATIENT_VIEWED, TRENDS_VIEWED])
     return [
         Event(

@@ -27,7 +27,7 @@ from labs.models import (
     Visit,
     Weight,
 )
-from labs.queries.records.event_words import event_what, event_who
+from labs.queries.records.event_words import event_said, event_what, event_who
 
 # A search through what nobody has indexed; the deadline of a page is too short for a large clinic.
 SECONDS = 50
@@ -224,10 +224,17 @@ def export(found: Held) -> dict[str, Any]:
             }
             for message in found.messages.order_by("pk").iterator(50)
         ],
-        "reports_given": [_event(event) for event in found.events.filter(verb__in=[SENT, PRINTED])],
+        "reports_given": [
+            _event(event)
+            for event in found.events.filter(verb__in=[SENT, PRINTED]).select_related(
+                "actor", "patient", "request", "words"
+            )
+        ],
         "on_record": [
             _event(event)
-            for event in found.events.select_related("actor", "patient", "request").order_by("pk")
+            for event in found.events.select_related(
+                "actor", "patient", "request", "words"
+            ).order_by("pk")
         ],
     }
 
@@ -270,6 +277,7 @@ def _event(event: LabEvent) -> dict[str, Any]:
         "what": event_what(event),
         "request": event.request.lab_report_id if event.request else "",
         "data": event.data,
+        "words": event_said(event),
     }
 
 

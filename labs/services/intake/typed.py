@@ -255,7 +255,7 @@ def correct(
             clinic=run.clinic,
             acting_user=acting_user,
             request=request,
-            reason=reason,
+            words=reason,
             version=version.report_version,
         )
         states.refresh(request)

@@ -93,7 +93,7 @@ def move_request(
                 request=now,
                 was=was.patient_id,
                 to=patient.patient_id,
-                reason=reason[:200],
+                words=reason[:200],
             )
         states.refresh(now)
     request.refresh_from_db()

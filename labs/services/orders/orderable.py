@@ -66,7 +66,7 @@ def mark_down(*, acting_user: User, analyzer: Analyzer, reason: str) -> None:
                 clinic=analyzer.clinic,
                 acting_user=acting_user,
                 row=analyzer.pk,
-                reason=reason,
+                words=reason,
             )
 
 

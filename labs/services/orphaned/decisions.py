@@ -82,5 +82,5 @@ def decide(
         patient=patient,
         request=request,
         unmatched=unmatched,
-        reason=reason[:200],
+        words=reason[:200],
     )

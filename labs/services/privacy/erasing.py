@@ -4,7 +4,8 @@ stay.
 What goes: name, phone and e-mail of the owner; what was typed at the analyzer of whose sample it
 was, on every result of their animals; the bodies of the messages that named them, in and out; what
 was sent of an order; what the screens of a match showed; and their name, phone and e-mail wherever
-staff wrote them about a result: what was told, follow-ups, hand-overs, alarms. What stays, and why,
+people wrote them (labs/queries/registry/owner_words.py), but where somebody says that a word only
+looks like it. What stays, and why,
 the page says before (`KEPT`). There is no way back.
 
 A body that holds several owners' animals is a list of messages, each of which is a message of its
@@ -15,9 +16,9 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import zipfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -28,21 +29,18 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from labs import roles
-from labs.errors import InvalidInput
+from labs.errors import InvalidInput, Stale
 from labs.models import (
-    Alarm,
     Attachment,
     Blanked,
-    FollowUp,
-    HandOver,
     MatchDecision,
     Owner,
-    OwnerTold,
     UnmatchedResult,
 )
+from labs.models.append_only import ERASED
 from labs.models.vocabulary import forget, lock
 from labs.outline import outline
-from labs.queries.registry import owner_data
+from labs.queries.registry import owner_data, owner_words
 from labs.services.events import record
 from labs.services.orphaned.decisions import SEPARATED
 from labs.services.privacy import blanking
@@ -75,10 +73,14 @@ KEPT = (
     ("Each message's times, ids, states and hash", "so that it is known if it is sent again"),
     ("Who did what and when, by ids alone", "nobody can change it, and it names nobody"),
     (
-        "What staff wrote themselves, such as notes and reasons",
-        "it is part of the record; the name, phone and e-mail in what was told, in follow-ups, "
-        "hand-overs and alarms go",
+        "What people wrote themselves, such as notes and reasons",
+        "it is part of the record; the name, phone and e-mail in it go where it is ticked below",
     ),
+    (
+        "What the laboratory wrote in a result, and what is in a file that came with it",
+        "versions of a result never change",
+    ),
+    ("What people wrote about other owners' animals", "it is not looked through"),
     ("Mail that was sent, paper, the practice's own files, back-ups", "they are not here"),
 )
 
@@ -110,11 +112,21 @@ def _zip(held: dict[str, object], owner: Owner, files: list[Attachment]) -> byte
     return packed.getvalue()
 
 
-def erase(*, acting_user: User, owner: Owner, typed: str) -> None:
+def erase(
+    *,
+    acting_user: User,
+    owner: Owner,
+    typed: str,
+    keep: Collection[str] = (),
+    seen: str | None = None,
+) -> None:
     """For good, in one transaction. `typed`: the owner's id, as the person wrote it to confirm.
+    `keep`: of what people wrote, the places (`owner_words`) where a word only looks like the
+    owner's; `seen`: the places as they were shown.
 
-    Raises NotAllowed, InvalidInput where the confirmation is another one, it was done before, or
-    something is in the way (`owner_data.in_the_way`)."""
+    Raises NotAllowed, Stale where other texts name the owner than were shown, InvalidInput where
+    the confirmation is another one, it was done before, or something is in the way
+    (`owner_data.in_the_way`)."""
     roles.require(acting_user, owner.clinic, "administer")
     if typed.strip() != owner.owner_id:
         raise InvalidInput(f"Type {owner.owner_id} to confirm. Nothing was erased.")
@@ -127,6 +139,12 @@ def erase(*, acting_user: User, owner: Owner, typed: str) -> None:
         found = owner_data.held(owner)
         if reasons := owner_data.in_the_way(found):
             raise InvalidInput(" ".join(["Nothing was erased.", *reasons]))
+        places = owner_words.places(found)
+        if seen is not None and seen != owner_words.seen_key(places):
+            raise Stale(
+                "Nothing was erased: somebody has just written something with this owner's name "
+                "in it, or changed it. Look at what people wrote once more."
+            )
         emptied = blanking.blank(found.messages, Blanked.ERASED)
         left = found.messages.filter(blanked_at=None).count()
         if left:
@@ -142,7 +160,7 @@ def erase(*, acting_user: User, owner: Owner, typed: str) -> None:
         for decision in MatchDecision.objects.filter(shown):
             decision.evidence = {k: v for k, v in decision.evidence.items() if k in JUDGED}
             decision.save(update_fields=["evidence"])
-        _forget_words(found)
+        texts = _forget_words(places, keep)
         _forget_name(owner)
         record(
             "owner.erased",
@@ -151,6 +169,8 @@ def erase(*, acting_user: User, owner: Owner, typed: str) -> None:
             owner=owner.pk,
             messages=emptied,
             results=found.unmatched.count(),
+            texts=texts,
+            texts_kept=len(places) - texts,
         )
 
 
@@ -162,36 +182,14 @@ def _forget_typed(orphan: UnmatchedResult) -> None:
     orphan.save(update_fields=["typed", "typed_id", "contradictions", "version"])
 
 
-def _forget_words(found: owner_data.Held) -> None:
-    """Names, phone and e-mail in what staff wrote about results; the rest of it stays."""
-    hers = _words_of(found.owner)
-    if hers is None:
-        return
-    on_request = Q(request__in=found.requests)
-    written: tuple[tuple[Any, tuple[str, ...]], ...] = (
-        (OwnerTold.objects.filter(on_request), ("what",)),
-        (HandOver.objects.filter(on_request), ("note",)),
-        (FollowUp.objects.filter(on_request), ("what", "done_note")),
-        (Alarm.objects.filter(run__request__in=found.requests), ("note",)),
-    )
-    for rows, names in written:
-        for row in rows:
-            for name in names:
-                longest = row._meta.get_field(name).max_length
-                setattr(row, name, hers.sub("[erased]", getattr(row, name))[:longest])
-            row.save(update_fields=list(names))
-
-
-def _words_of(owner: Owner) -> re.Pattern[str] | None:
-    """Whole words only; a telephone number however it is spaced."""
-    names = [owner.email, owner.last_name, owner.first_name]
-    forms = [r"\s+".join(map(re.escape, name.split())) for name in names if name.strip()]
-    digits = [c for c in owner.phone if c.isdigit()]
-    if len(digits) > 3:
-        forms.append(r"[\s./()-]*".join(digits))
-    if not forms:
-        return None
-    return re.compile(rf"(?<!\w)(?:{'|'.join(forms)})(?!\w)", re.IGNORECASE)
+def _forget_words(places: list[owner_words.Place], keep: Collection[str]) -> int:
+    """Names, phone and e-mail in what people wrote; the rest of it stays. How many texts."""
+    hers = [place for place in places if place.key not in keep]
+    for place in hers:
+        kept = place.pieces[::2]
+        setattr(place.row, place.field, ERASED.join(kept)[: place.longest])
+        place.row.save(update_fields=[place.field])
+    return len(hers)
 
 
 def _forget_name(owner: Owner) -> None:

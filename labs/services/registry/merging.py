@@ -151,7 +151,7 @@ def undo(*, acting_user: User | None, merge: Merge, reason: str) -> Merge:
         merge.undone_reason = reason.strip()[:200]
         merge.came = came.as_json()
         merge.save(update_fields=["undone_at", "undone_by", "undone_reason", "came"])
-        _record("patient.unmerged", merge, acting_user, reason=merge.undone_reason)
+        _record("patient.unmerged", merge, acting_user, words=merge.undone_reason)
     return merge
 
 

@@ -229,7 +229,7 @@ def test_a_superuser_sees_no_clinic_that_they_have_not_entered_with_a_reason(wor
         assert SECRET not in world.client.get(list_url("labs.patient")).content.decode()
     event = LabEvent.objects.get(verb="clinic.entered")
     assert (event.actor, event.clinic) == (root, world.other)
-    assert event.data["reason"] == "The clinic asked for help with a message"
+    assert event.words.text == "The clinic asked for help with a message"
 
 
 def test_nobody_else_may_enter_a_clinic(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from labs.models import LabEvent, append_only
+from labs.models import EventWords, LabEvent, append_only
 from labs.services.events import record
 from labs.services.privacy.retention import forget_old_events
 from tests import factories
@@ -47,7 +47,31 @@ def test_a_plain_manager_is_refused_too(event: LabEvent) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "TRUNCATE labs_labevent",
+        "UPDATE labs_eventwords SET text = 'because I say so'",
+        "UPDATE labs_eventwords SET text = ''",
+        "DELETE FROM labs_eventwords",
+    ],
+)
+def test_what_was_written_with_it_is_not_rewritten(sql: str) -> None:
+    record("request.moved", clinic=factories.make_clinic(), words="Wrong cage card")
+    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+        connection.cursor().execute(sql)
+    assert EventWords.objects.get().text == "Wrong cage card"
+
+
+def test_only_an_erasure_that_shows_changes_what_was_written() -> None:
+    record("request.moved", clinic=factories.make_clinic(), words="Smith's other dog")
+    words = EventWords.objects.get()
+    words.text = "[erased]'s other dog"
+    words.save()
+    assert EventWords.objects.get().text == "[erased]'s other dog"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "TRUNCATE labs_labevent, labs_eventwords",
+        "TRUNCATE labs_eventwords",
         "TRUNCATE labs_labevent CASCADE",
         "TRUNCATE labs_message CASCADE",
         "TRUNCATE labs_clinic RESTART IDENTITY CASCADE",
@@ -70,7 +94,7 @@ def test_emptying_the_table_is_refused(event: LabEvent, sql: str) -> None:
 def test_a_trigger_that_is_gone_is_seen_and_made_anew(name: str, how: str) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has triggers of its own")
-    table = append_only.TABLE
+    table = append_only.WORDS if name.startswith(append_only.WORDS) else append_only.TABLE
     with connection.cursor() as cursor:
         cursor.execute(how.format(name=name, table=table, alter=f"ALTER TABLE {table}"))
     assert not append_only.installed(connection)
@@ -92,12 +116,14 @@ def test_what_is_older_than_it_is_kept_may_go(event: LabEvent, settings: object)
     for age in (days + 1, days - 1):
         row = LabEvent(verb=f"{age} days old", clinic=event.clinic)
         row.save()
+        EventWords.objects.create(event=row, text=f"{age} days old")
         _made(row, age)
     assert forget_old_events() == 1
     assert sorted(LabEvent.objects.values_list("verb", flat=True)) == [
         f"{days - 1} days old",
         "patient.changed",
     ]
+    assert EventWords.objects.get().text == f"{days - 1} days old"
 
 
 def _made(row: LabEvent, age: int) -> None:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import (
     Alarm,
+    Attachment,
+    EventWords,
     FollowUp,
     HandOver,
+    LabEvent,
+    LabRequest,
     Message,
     OwnerTold,
     Patient,
+    Review,
     Role,
+    Specimen,
     Submission,
     TestRun,
     UnmatchedResult,
 )
-from labs.queries.registry import owner_data
+from labs.queries.registry import owner_data, owner_words
+from labs.services.orders import emergency, emergency_codes
 from labs.services.orphaned import matching
 from labs.services.privacy import erasing
 from labs.services.registry import merging
@@ -101,6 +111,106 @@ def test_what_staff_wrote_stays_without_her_name(held: Held) -> None:
     said = [OwnerTold.objects.get().what, HandOver.objects.get().note, Alarm.objects.get().note]
     follow_up = FollowUp.objects.get()
     assert {*said, follow_up.what, follow_up.done_note} == {CLEAN}
+
+
+def everywhere(held: Held) -> None:
+    """Each text that a person fills, with her name in it."""
+    write(held)
+    LabRequest.objects.filter(pk=held.request.pk).update(notes=WORDS, cancelled_reason=WORDS)
+    Specimen.objects.create(request=held.request, type="blood", label=f"{LAST} 2")
+    run = TestRun.objects.get(request=held.request)
+    result = run.versions.get(current=True)
+    Review.objects.create(
+        clinic=held.clinic,
+        run=run,
+        result=result,
+        reviewed_by=held.admin,
+        reviewed_at=timezone.now(),
+        note=WORDS,
+    )
+    run.versions.update(correction_reason=WORDS)
+    Attachment.objects.update(file_name=f"{LAST}.png", description=f"of {FIRST} {LAST}")
+    UnmatchedResult.objects.filter(pk=held.orphan.pk).update(state_reason=WORDS)
+    held.orphan.refresh_from_db()
+    for _ in range(2):
+        matching.unmatch(
+            acting_user=held.admin,
+            unmatched=held.orphan,
+            expected_version=held.orphan.version,
+            reason=WORDS,
+        )
+        held.orphan.refresh_from_db()
+        matching.match(
+            acting_user=held.admin,
+            unmatched=held.orphan,
+            patient=held.patient,
+            expected_version=held.orphan.version,
+        )
+        held.orphan.refresh_from_db()
+    double = factories.make_patient(held.clinic, owner=None, name="Pip")
+    merge = merging.merge(acting_user=held.admin, survivor=held.patient, merged=double)
+    merging.undo(acting_user=held.admin, merge=merge, reason=WORDS)
+    code = emergency_codes.give(acting_user=held.admin, clinic=held.clinic, note=f"cat of {LAST}")
+    emergency.choose(acting_user=held.admin, code=code, patient=held.patient)
+
+
+def test_she_goes_from_every_text_that_people_fill(held: Held) -> None:
+    everywhere(held)
+    texts = len(shown(held))
+    kinds = {(place.row._meta.model_name, place.field) for place in shown(held)}
+    assert len(kinds) == 17, sorted(kinds)
+    erase(held)
+    assert traces() == {}
+    assert EventWords.objects.filter(text=CLEAN).count() == 4  # two unmatched, one undone in both
+    data = LabEvent.objects.get(verb="owner.erased").data
+    assert (data["texts"], data["texts_kept"]) == (texts, 0)
+
+
+def shown(held: Held) -> list[owner_words.Place]:
+    return owner_words.places(owner_data.held(held.owner))
+
+
+def test_no_words_of_people_are_in_the_audit_itself(held: Held) -> None:
+    """It is kept for years and nobody can change it: what names her must not be in it."""
+    everywhere(held)
+    assert not LabEvent.objects.filter(data__icontains=LAST).exists()
+    assert "labs_labevent.data" not in traces() and "labs_eventwords.text" in traces()
+
+
+def test_a_word_that_only_looks_like_her_name_stays(held: Held) -> None:
+    held.owner.last_name = "White"
+    held.owner.save()
+    write(held)
+    OwnerTold.objects.update(what="Few white blood cells")
+    HandOver.objects.update(note="Mrs White waits")
+    address = reverse("labs:owner_data", args=[held.owner.uuid])
+    client = Client()
+    client.force_login(held.admin)
+    page = client.get(address).content.decode()
+    assert "Few <mark>white</mark> blood cells" in page
+    fields = re.findall(r'name="(seen|shown|words)" value="([^"]+)"', page)
+    told = f"ownertold.what.{OwnerTold.objects.get().pk}"
+    form = {
+        "typed": held.owner.owner_id,
+        "seen": dict(fields)["seen"],
+        "shown": [value for name, value in fields if name == "shown"],
+        "words": [value for name, value in fields if name == "words" and value != told],
+    }
+    assert told in form["shown"]
+    gone = reverse("labs:erase_owner", args=[held.owner.uuid])
+
+    OwnerTold.objects.update(what="Few white blood cells, said White")
+    answer = client.post(gone, form, follow=True).content.decode()
+    assert "Nothing was erased: somebody has just written" in answer
+    held.owner.refresh_from_db()
+    assert held.owner.last_name == "White"
+
+    OwnerTold.objects.update(what="Few white blood cells")
+    client.post(gone, form)
+    held.owner.refresh_from_db()
+    assert held.owner.erased_at is not None
+    assert OwnerTold.objects.get().what == "Few white blood cells"
+    assert HandOver.objects.get().note == "Mrs [erased] waits"
 
 
 def test_only_whole_words_are_hers(held: Held) -> None:

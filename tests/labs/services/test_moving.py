@@ -149,7 +149,7 @@ def test_it_stands_in_the_history_of_both_animals(bob, biscuit, olive):
     for patient in (biscuit, olive):
         event = patient.labevent_set.get(verb="request.moved")
         assert event.actor == bob
-        assert event.data["reason"] == "Wrong cage card"
+        assert event.words.text == "Wrong cage card"
 
 
 def test_what_was_matched_to_it_comes_along_and_its_corrections_too(bob, clinic, biscuit, olive):

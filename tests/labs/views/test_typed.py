@@ -183,7 +183,7 @@ def test_a_correction_is_a_version_with_its_reason_and_opens_the_review_again(
     # Whoever had the first version open is told, and nothing is written over the second one.
     assert client.post(url, {**sent, "reason": "Late"}).status_code == 422
     assert run.versions.count() == 2
-    assert LabEvent.objects.get(verb="result.typed_again").data["reason"] == "Misread"
+    assert LabEvent.objects.get(verb="result.typed_again").words.text == "Misread"
 
 
 def test_what_an_analyzer_sent_is_not_corrected_by_hand(bob: User, signed_in: SignIn) -> None:
