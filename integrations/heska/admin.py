@@ -35,6 +35,7 @@ for model in OAUTH_MODELS:
 
 @admin.register(Connection)
 class ConnectionAdmin(ReadOnlyAdmin):
+    viewed = ""
     list_display = ("clinic", "client_id", "refused_at", "updated_at")
     list_select_related = ("clinic",)
     search_fields = ("client_id",)
@@ -46,6 +47,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
 
 @admin.register(InboundClient)
 class InboundClientAdmin(ReadOnlyAdmin):
+    viewed = ""
     list_display = ("client_id", "clinic", "created_at")
     list_select_related = ("application", "clinic")
     search_fields = ("application__client_id",)

@@ -15,6 +15,7 @@ from labs.models import Analyte, Panel, PanelAnalyte, ReferenceInterval
 class CatalogueAdmin(ReadOnlyAdmin):
     """Belongs to no clinic: whoever administers one may look."""
 
+    viewed = ""
     clinic_path = ""
 
     def _mine(self, request: HttpRequest, obj: Any) -> bool:

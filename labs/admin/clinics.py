@@ -51,6 +51,7 @@ class ClinicEditForm(ClinicForm):
 
 @admin.register(Clinic)
 class ClinicAdmin(ClinicScopedAdmin):
+    viewed = ""
     form = ClinicEditForm
     clinic_path = "pk"
     list_display = ("name", "timezone", "public_id")
@@ -122,6 +123,7 @@ class ClinicAdmin(ClinicScopedAdmin):
 
 @admin.register(Analyzer)
 class AnalyzerAdmin(ClinicScopedAdmin):
+    viewed = ""
     list_display = ("model", "serial_number", "name", "in_use", "clinic")
     list_select_related = ("clinic",)
     list_filter = ("in_use",)

@@ -21,6 +21,7 @@ from labs.models import (
     Submission,
 )
 from labs.queries.records.event_words import event_said
+from labs.services.reviews.viewing import VIEWED
 
 SHOWN_OF_BODY = 20_000
 
@@ -51,6 +52,7 @@ class ObservationInline(ReadOnlyInline):
 
 @admin.register(LabResult)
 class LabResultAdmin(ReadOnlyAdmin):
+    viewed = VIEWED
     list_display = ("run", "status", "report_version", "current", "received_at", "clinic")
     list_select_related = ("run", "clinic")
     list_filter = ("status", "current")
@@ -121,6 +123,7 @@ class SubmissionAdmin(ReadOnlyAdmin):
 
 @admin.register(LabEvent)
 class LabEventAdmin(ReadOnlyAdmin):
+    viewed = ""
     list_display = ("at", "verb", "actor", "source", "patient", "request", "unmatched", "clinic")
     list_select_related = ("actor", "patient", "request", "unmatched", "clinic")
     readonly_fields = ("said",)
@@ -145,6 +148,7 @@ class MatchDecisionAdmin(ReadOnlyAdmin):
 
 @admin.register(Review)
 class ReviewAdmin(ReadOnlyAdmin):
+    viewed = VIEWED
     list_display = ("reviewed_at", "run", "reviewed_by", "note", "clinic")
     list_select_related = ("run", "reviewed_by", "clinic")
     search_fields = ("run__request__lab_report_id", "reviewed_by__username")

@@ -132,6 +132,7 @@ def login_fields(acting_user: User, user: User) -> tuple[str, ...]:
 
 @admin.register(Membership)
 class MembershipAdmin(ClinicScopedAdmin):
+    viewed = ""
     list_display = ("user", "full_name", "role", "may_sign_in", "ends_at", "clinic")
     list_select_related = ("user", "clinic")
     list_filter = ("role",)

@@ -24,8 +24,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.text import capfirst
 
-from labs.models import Clinic
+from labs.models import Clinic, LabRequest
 from labs.services.events import record
+from labs.services.reviews.viewing import RECORD_VIEWED
 from labs.views.access import clinics_with
 
 
@@ -100,6 +101,8 @@ class ClinicScopedAdmin(NamedFields, admin.ModelAdmin):  # type: ignore[type-arg
     show_full_result_count = False
     # Nothing clinical is deleted by the dozen.
     actions: Any = None
+    # What is on record when somebody opens a row; empty where it is no patient's.
+    viewed = RECORD_VIEWED
     # What the page says where a row cannot be deleted.
     instead = "It is part of a medical record, which is kept."
 
@@ -211,6 +214,21 @@ class ClinicScopedAdmin(NamedFields, admin.ModelAdmin):  # type: ignore[type-arg
 
     def patient_of(self, obj: Any) -> Any:
         return getattr(obj, "patient", None)
+
+    def render_change_form(self, request: Any, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """On record, as on the staff site: an operator's looking around is, too."""
+        obj = kwargs.get("obj")
+        if self.viewed and obj is not None and request.method == "GET":
+            of = getattr(obj, "run", obj)
+            record(
+                self.viewed,
+                clinic=obj.unmatched.clinic if "__" in self.clinic_path else obj.clinic,
+                acting_user=request.user,
+                patient=self.patient_of(obj),
+                request=of if isinstance(of, LabRequest) else getattr(of, "request", None),
+                row=f"{self.opts.model_name} {obj.pk}",
+            )
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Where something is in the way: what, and how many of it, instead of every row of it."""

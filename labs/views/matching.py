@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -20,6 +20,7 @@ from labs.queries.orphaned.candidates import Candidate, beside, candidates_for
 from labs.queries.orphaned.second_look import to_check
 from labs.queries.orphaned.witnesses import Witness
 from labs.services.orphaned import automatic, matching, second_look
+from labs.services.reviews import viewing
 from labs.views import ways_out
 from labs.views.access import laboratory_required
 from labs.views.match_act import act, load_orphan
@@ -71,6 +72,7 @@ def match_unmatched(request: HttpRequest, uuid: UUID, door: Door = STAFF) -> Htt
     unmatched = load_orphan(request, uuid, door)
     if request.method == "POST":
         return act(request, unmatched, door, _attach, refused="Nothing was attached.")
+    viewing.read(acting_user=cast("User", request.user), unmatched=unmatched)
     return page(request, unmatched, door)
 
 

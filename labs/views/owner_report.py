@@ -15,7 +15,7 @@ from labs.models import ClinicLogo, LabRequest
 from labs.queries.orders.request_page import all_reviewed, heads
 from labs.queries.readings.owner_report import given, report
 from labs.queries.readings.results import Results, results_of
-from labs.services.reviews import owner_report
+from labs.services.reviews import owner_report, viewing
 from labs.views.access import StaffRequest, load, staff_required
 from labs.views.attachments import safe
 from labs.views.numbers import number
@@ -46,6 +46,8 @@ def _results(request: StaffRequest, lab_request: LabRequest) -> Results:
 def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     lab_request = _load(request, lab_report_id)
     results = _results(request, lab_request)
+    if results.runs:
+        viewing.viewed(acting_user=request.user, request=lab_request)
     context = {
         "lab_request": lab_request,
         "patient": lab_request.patient,

@@ -88,6 +88,7 @@ def versions(request: StaffRequest, lab_report_id: str, pk: int) -> HttpResponse
         lab_report_id=lab_report_id,
     )
     run = get_object_or_404(lab_request.runs, pk=pk)
+    viewing.viewed(acting_user=request.user, request=lab_request)
     patient = lab_request.patient
     patient.weight_kg, patient.weighed_on = lab_request.weight_kg, lab_request.weighed_on
     context = {

@@ -32,6 +32,7 @@ KINDS = {
     "audit": "The audit itself",
     "clinic": "The clinic",
     "screen": "Wall screens",
+    "record": "Looked at in the administration",
 }
 HEADER = (
     *(

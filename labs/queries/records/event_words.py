@@ -65,6 +65,8 @@ EVENT_WORDS = {
     "unmatched.split": "split the result between two animals",
     "request.moved": "moved the request to another animal",
     "result.viewed": "looked at the results",
+    "record.viewed": "looked at a record in the administration",
+    "unmatched.viewed": "looked at an unmatched result",
     "file.viewed": "opened a file that came with results",
     "result.printed": "printed the results",
     "patient.viewed": "opened the patient's record",

@@ -10,9 +10,17 @@ from django.db.models import Q
 
 from labs.models import LabEvent, LabRequest, Patient, UnmatchedResult
 from labs.queries.records.event_words import event_detail, event_what, event_who
-from labs.services.reviews.viewing import PATIENT_VIEWED, PRINTED, TRENDS_VIEWED, VIEWED
+from labs.services.reviews.viewing import (
+    ORPHAN_VIEWED,
+    PATIENT_VIEWED,
+    PRINTED,
+    RECORD_VIEWED,
+    TRENDS_VIEWED,
+    VIEWED,
+)
 
 SHOWN = 100
+LOOKED = (VIEWED, PRINTED, PATIENT_VIEWED, TRENDS_VIEWED, RECORD_VIEWED, ORPHAN_VIEWED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +52,7 @@ def _events(**lookup: Any) -> list[Event]:
     """One statement; the newest hundred. Who has only looked is named where it matters: on the page
     where a match is taken back."""
     rows = LabEvent.objects.filter(**lookup).select_related("actor", "request", "words")
-    rows = rows.exclude(verb__in=[VIEWED, PRINTED, PATIENT_VIEWED, TRENDS_VIEWED])
+    rows = rows.exclude(verb__in=LOOKED)
     return [
         Event(
             at=row.at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labs.models import Attachment, LabEvent, LabRequest, Patient
+from labs.models import Attachment, LabEvent, LabRequest, Patient, UnmatchedResult
 from labs.services.events import record
 
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 VIEWED, PRINTED = "result.viewed", "result.printed"
 FILE_VIEWED = "file.viewed"
 PATIENT_VIEWED, TRENDS_VIEWED = "patient.viewed", "trends.viewed"
+# A row of the administration, where no result is shown.
+RECORD_VIEWED = "record.viewed"
+ORPHAN_VIEWED = "unmatched.viewed"
 # Of the report for the owner, see labs/services/reviews/owner_report.py.
 SENT, NOT_SENT, TOLD = "result.sent", "result.not_sent", "result.told"
 
@@ -25,6 +28,25 @@ def viewed(*, acting_user: User, request: LabRequest) -> None:
     )
     if not known.exists():
         _note(VIEWED, acting_user, request)
+
+
+def read(*, acting_user: User, unmatched: UnmatchedResult) -> None:
+    """An unmatched result, with whom it may belong to: once for each person and version of it. Two
+    statements, from then on one."""
+    known = LabEvent.objects.filter(
+        unmatched=unmatched,
+        actor=acting_user,
+        verb=ORPHAN_VIEWED,
+        data__version=unmatched.version,
+    )
+    if not known.exists():
+        record(
+            ORPHAN_VIEWED,
+            clinic=unmatched.clinic,
+            acting_user=acting_user,
+            unmatched=unmatched,
+            version=unmatched.version,
+        )
 
 
 def looked_at(

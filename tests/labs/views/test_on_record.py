@@ -24,6 +24,19 @@ view of a result      GET  labs:request               request   vet   result.vie
 view of a file        GET  labs:attachment            file      vet   file.viewed
 view of a message     GET  labs:message               message   admin message.viewed
 view of an owner      GET  labs:owner_data            owner     admin owner.viewed
+view of a report      GET  labs:owner_report          request   vet   result.viewed
+view of versions      GET  labs:versions              versions  vet   result.viewed
+view of an orphan     GET  labs:match                 orphan    vet   unmatched.viewed
+an orphan, elsewhere  GET  admin:labs_unmatchedresult_match orphan admin unmatched.viewed
+a patient, elsewhere  GET  admin:labs_patient_change  labs_patient admin record.viewed
+an owner, elsewhere   GET  admin:labs_owner_change    labs_owner entered record.viewed
+a visit, elsewhere    GET  admin:labs_visit_change    labs_visit admin record.viewed
+a request, elsewhere  GET  admin:labs_labrequest_change labs_labrequest entered record.viewed
+a result, elsewhere   GET  admin:labs_labresult_change labs_labresult entered result.viewed
+a review, elsewhere   GET  admin:labs_review_change   labs_review entered result.viewed
+a message, elsewhere  GET  admin:labs_message_change  labs_message entered record.viewed
+an order, elsewhere   GET  admin:labs_submission_change labs_submission entered record.viewed
+a match, elsewhere    GET  admin:labs_matchdecision_change labs_matchdecision entered record.viewed
 print                 POST labs:printed               request   vet   result.printed
 PDF for the owner     POST labs:owner_report_pdf      request   vet   result.printed
 e-mail to the owner   POST labs:send_report           request   vet   result.sent
