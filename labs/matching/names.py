@@ -14,6 +14,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from labs.matching import nicknames
+from labs.matching.letters import Letters, least_common
 from labs.matching.weights import (
     ELSEWHERE,
     ELSEWHERE_SHARE,
@@ -82,9 +83,11 @@ class Vocabulary:
         self.counts: dict[str, int] = {}
         self.total = 0
         self._lock = threading.RLock()  # a web server's threads share it
-        self._keys: dict[str, set[str]] = {}  # without spaces -> as they are kept
-        self._by_length: dict[int, dict[str, None]] = {}
-        self._words: dict[str, set[str]] = {}
+        # Without spaces -> as they are kept. No sets: where there are more names than can be looked
+        # at, it would be others in every process.
+        self._keys: dict[str, dict[str, None]] = {}
+        self._letters = Letters()  # of those without spaces
+        self._words: dict[str, dict[str, None]] = {}
         self._sorted: list[str] | None = None
         self._sorted_words: list[str] | None = None
         for key, count in (counts or {}).items():
@@ -110,23 +113,24 @@ class Vocabulary:
 
     def _add(self, key: str) -> None:
         bare = key.replace(" ", "")
-        self._keys.setdefault(bare, set()).add(key)
-        self._by_length.setdefault(len(bare), {})[bare] = None
-        self._sorted = None
+        if bare not in self._keys:
+            self._letters.add(bare)
+            self._sorted = None
+        self._keys.setdefault(bare, {})[key] = None
         for word in words_of(key):
             if word not in self._words:
                 self._sorted_words = None
-            self._words.setdefault(word, set()).add(key)
+            self._words.setdefault(word, {})[key] = None
 
     def _remove(self, key: str) -> None:
         bare = key.replace(" ", "")
-        self._keys[bare].discard(key)
+        del self._keys[bare][key]
         if not self._keys[bare]:
             del self._keys[bare]
-            del self._by_length[len(bare)][bare]
+            self._letters.remove(bare)
             self._sorted = None
         for word in words_of(key):
-            self._words[word].discard(key)
+            self._words[word].pop(key, None)
 
     def with_word(self, beginning: str) -> list[str]:
         """Names of several words one of which begins so."""
@@ -135,7 +139,7 @@ class Vocabulary:
                 self._sorted_words = sorted(self._words)
             found: dict[str, None] = {}
             for word in beginning_with(self._sorted_words, beginning):
-                found |= dict.fromkeys(self._words[word])
+                found |= self._words[word]
             return list(found)
 
     def beginning_nearly(self, typed: str) -> list[str]:
@@ -180,14 +184,14 @@ class Vocabulary:
 
         if bare and self.counts:
             take([bare], EXACT)
-            for word in {typed, *words_of(typed)}:
+            for word in dict.fromkeys((typed, *words_of(typed))):
                 for key in self._words.get(word, ()):
                     found.setdefault(key, PART)
             if " " in typed:
                 take((word for word in words_of(typed) if len(word) > 2), PART)
             take(self._near(bare), NEAR)
             take(self._cut(bare, cut_from), CUT)
-            take(nicknames.of(typed), NICKNAME)
+            take(sorted(nicknames.of(typed)), NICKNAME)
             for stem in sorted(nicknames.stems(bare)):
                 take(self._beginning(stem), NICKNAME)
             if weak:
@@ -201,15 +205,16 @@ class Vocabulary:
         most = edits(len(bare))
         if not most:
             return
-        for length in range(len(bare) - most, len(bare) + most + 1):
-            here = self._by_length.get(length)
-            if here and length >= 3:
-                # Of a short name and a long one the shorter says how much may be wrong.
-                cutoff = min(most, edits(length))
-                for other, _, _ in process.extract(
-                    bare, here.keys(), scorer=OSA.distance, score_cutoff=cutoff, limit=None
-                ):
-                    yield other
+        # A wrong letter takes at most one of the typed ones away.
+        lacking = self._letters.lacking(bare, most)
+        for length in range(max(3, len(bare) - most), len(bare) + most + 1):
+            # Of a short name and a long one the shorter says how much may be wrong.
+            cutoff = min(most, edits(length))
+            here = list(self._letters.at(lacking[cutoff] & self._letters.long(length)))
+            for other, _, _ in process.extract(
+                bare, here, scorer=OSA.distance, score_cutoff=cutoff, limit=None
+            ):
+                yield other
 
     def _cut(self, bare: str, cut_from: int) -> Iterator[str]:
         if len(bare) >= cut_from:
@@ -227,12 +232,25 @@ class Vocabulary:
             return
         for other, _, _ in process.extract(
             bare,
-            self._keys.keys(),
+            list(self._letters.at(self._perhaps_alike(bare))),
             scorer=JaroWinkler.similarity,
             score_cutoff=WEAK_LIKENESS,
             limit=None,
         ):
             yield other
+
+    def _perhaps_alike(self, bare: str) -> int:
+        """Names that have enough of its letters to be alike."""
+        size, letters = len(bare), self._letters
+        same_start = letters.starting(bare[0])
+        lacking = letters.lacking(bare, size)
+        found = 0
+        for length in letters.lengths():
+            for prefix, start in ((4, same_start), (0, ~same_start)):
+                common = least_common(size, length, WEAK_LIKENESS, prefix)
+                if common <= min(size, length):
+                    found |= lacking[size - common] & letters.long(length) & start
+        return found
 
 
 def beginning_with(ordered: list[str], text: str) -> Iterator[str]:

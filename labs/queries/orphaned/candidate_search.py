@@ -9,16 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q
-
 from labs import vendors
 from labs.errors import NoVendor
 from labs.keys import id_key, plain, stored_id
 from labs.matching.names import CUT, EXACT, NEAR, NICKNAME, PART, WEAK
 from labs.matching.presence import learn_aliases
 from labs.matching.sides import (
-    HOURS,
-    NEAR_IN_TIME,
     OnFile,
     Orphan,
     Surroundings,
@@ -27,15 +23,13 @@ from labs.matching.sides import (
 from labs.models import (
     LabRequest,
     MatchDecision,
-    Patient,
     Sex,
     TestRun,
     UnmatchedResult,
     UnmatchedState,
-    Visit,
 )
-from labs.queries.orphaned.candidate_ranges import HERE, Search
-from labs.queries.orphaned.on_file import COLUMNS, on_file, standing
+from labs.queries.orphaned.candidate_ranges import HERE, Search, how_many_here
+from labs.queries.orphaned.on_file import ANIMALS, on_file, standing
 from labs.queries.orphaned.vocabulary import registry_of
 from labs.services.orders import codes
 
@@ -79,7 +73,7 @@ def gather(
     clinic_id = unmatched.clinic_id
     came = unmatched.created_at
     at = believed(max(_run_times(runs), default=None), came)
-    hours, visits, requests = _here(clinic_id, at)
+    hours, visits, requests = how_many_here(clinic_id, at)
     registry = registry_of(clinic_id)
     total = registry.total
     around = Surroundings(
@@ -115,19 +109,6 @@ def _run_times(runs: Iterable[TestRun]) -> Iterator[datetime]:
                 yield version.run_at
 
 
-def _here(clinic_id: int, at: datetime) -> tuple[int, int, int]:
-    """Visits within hours of the run, and within a day; and where there are none, requests."""
-    window = (at - NEAR_IN_TIME, at + NEAR_IN_TIME)
-    hours = Q(at__range=(at - HOURS, at + HOURS))
-    visits = Visit.objects.filter(clinic=clinic_id, at__range=window).aggregate(
-        hours=Count("pk", filter=hours), day=Count("pk")
-    )
-    requests = LabRequest.objects.filter(
-        clinic=clinic_id, requested_at__range=window, retrospective=False
-    )
-    return visits["hours"], visits["day"], requests.count()
-
-
 def _rows(
     orphan: Orphan, clinic_id: int, at: datetime, asked_for: frozenset[int]
 ) -> dict[int, tuple[Any, ...]]:
@@ -160,11 +141,10 @@ def _rows(
         # Nobody is named at all: whoever was here is all there is to go by.
         search.visitors(at)
     pks = asked_for | set(search.pks())
-    animals = Patient.objects.filter(clinic=clinic_id, is_test=False).order_by()
-    rows = {row[0]: row for row in animals.filter(pk__in=pks).values_list(*COLUMNS)}
+    rows = {row[0]: row for row in ANIMALS.rows(list(pks), clinic_id)}
     if behind := {standing(row) for row in rows.values()} - set(rows):
         # Found by a record that was merged away: the one that stands for it.
-        rows |= {row[0]: row for row in animals.filter(pk__in=behind).values_list(*COLUMNS)}
+        rows |= {row[0]: row for row in ANIMALS.rows(list(behind), clinic_id)}
     return rows
 
 
@@ -228,11 +208,12 @@ def _shared_ids(
     shared: dict[str, str] = {}
     bearers: dict[str, set[int]] = {}
     exactly: dict[str, set[int]] = {}
-    for row in rows.values():
-        exactly.setdefault(id_key(row[4]), set()).add(standing(row))
-        for key in {row[5], id_key(row[4])}:
-            bearers.setdefault(key, set()).add(standing(row))
     typed = {key for _, each, number in orphan.ids for key in (each, number) if key}
+    for row in rows.values() if typed else ():
+        own_key = id_key(row[4])
+        exactly.setdefault(own_key, set()).add(standing(row))
+        for key in {row[5], own_key}:
+            bearers.setdefault(key, set()).add(standing(row))
     for key in typed:
         if len(bearers.get(key, ())) > 1 and len(exactly.get(key, ())) != 1:
             shared[key] = f"shared by {len(bearers[key])} patients, ignored"

@@ -30,8 +30,10 @@ from labs.queries.orphaned.candidate_search import Gathered, gather
 from labs.queries.orphaned.on_file import weights_of
 from labs.queries.registry.patients import merged_words
 from labs.services.intake.panels import panel_of
+from labs.services.intake.quick import Records
 
 SHOWN = 8
+PANELS = Records(Panel.objects.all())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +176,7 @@ def ranking_of(unmatched: UnmatchedResult, *, runs: Iterable[TestRun]) -> Rankin
 
 def _covered(runs: Iterable[TestRun]) -> list[Panel]:
     """The panels that the runs are of."""
-    ordered = list(Panel.objects.all())
+    ordered = PANELS.all()
     return [panel for run in runs if (panel := panel_of(run, ordered)) is not None]
 
 

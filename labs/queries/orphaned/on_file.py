@@ -5,16 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.db import connection
 from django.db.models import Q
 
 from labs.matching.names import CUT, EXACT, NEAR, PART, Vocabulary
 from labs.matching.rule import nearly
 from labs.matching.sides import NEAR_IN_TIME, OnFile, Orphan
 from labs.models import LabRequest, Patient, RequestState, TestState, Visit, Weight
+from labs.queries.orphaned.by_keys import ByKeys
 
 COLUMNS = (
     *("pk", "name", "name_key", "surname_key", "patient_id", "id_key", "species", "sex"),
@@ -22,8 +24,50 @@ COLUMNS = (
     *("owner_id", "owner__owner_id", "owner__first_name", "owner__last_name", "latest_visit"),
     "merged_into_id",
 )
+EARLIEST = datetime(1, 1, 1, tzinfo=UTC)  # stands for any time, until a statement is run
+ANIMALS = ByKeys(
+    lambda keys: (
+        Patient.objects.filter(pk__in=keys)
+        .filter(clinic=0, is_test=False)
+        .order_by()
+        .values_list(*COLUMNS)
+    )
+)
 CLOSED = (RequestState.DRAFT, RequestState.COMPLETE, RequestState.CANCELLED)
 TESTS_CLOSED = (TestState.COMPLETE, TestState.REFUSED, TestState.CANCELLED)
+
+
+VISITS = ByKeys(
+    lambda keys: (
+        Visit.objects.filter(patient__in=keys)
+        .filter(at__range=(EARLIEST, EARLIEST))
+        .order_by()
+        .values_list("patient_id", "at", "doctor")
+    )
+)
+REQUESTS = ByKeys(
+    lambda keys: (
+        LabRequest.objects.filter(patient__in=keys)
+        .filter(retrospective=False)
+        .exclude(state__in=CLOSED)
+        .order_by()
+        .values_list(
+            "patient_id",
+            "doctor",
+            "requested_at",
+            "tests__panel",
+            "tests__state",
+            "tests__panel__name",
+        )
+    )
+)
+WEIGHTS = ByKeys(
+    lambda keys: (
+        Weight.objects.filter(patient__in=keys)
+        .order_by()
+        .values_list("patient_id", "kg", "measured_on")
+    )
+)
 
 
 @dataclass
@@ -80,11 +124,8 @@ def _visits(pks: Sequence[int], at: datetime) -> dict[int, tuple[datetime, str]]
     """Of each animal the visit nearest to the run, within a day."""
     window = (at - NEAR_IN_TIME, at + NEAR_IN_TIME)
     found: dict[int, tuple[datetime, str]] = {}
-    for pk, when, doctor in (
-        Visit.objects.filter(patient__in=pks, at__range=window)
-        .order_by()
-        .values_list("patient_id", "at", "doctor")
-    ):
+    adapt = connection.ops.adapt_datetimefield_value
+    for pk, when, doctor in VISITS.rows(pks, *map(adapt, window)):
         if pk not in found or abs(when - at) < abs(found[pk][0] - at):
             found[pk] = when, doctor
     return found
@@ -92,19 +133,7 @@ def _visits(pks: Sequence[int], at: datetime) -> dict[int, tuple[datetime, str]]
 
 def _requests(pks: Sequence[int]) -> dict[int, _Requests]:
     found: dict[int, _Requests] = {}
-    for pk, doctor, when, panel, state, name in (
-        LabRequest.objects.filter(patient__in=pks, retrospective=False)
-        .exclude(state__in=CLOSED)
-        .order_by()
-        .values_list(
-            "patient_id",
-            "doctor",
-            "requested_at",
-            "tests__panel",
-            "tests__state",
-            "tests__panel__name",
-        )
-    ):
+    for pk, doctor, when, panel, state, name in REQUESTS.rows(pks, *CLOSED):
         each = found.setdefault(pk, _Requests())
         if doctor and doctor not in each.doctors:
             each.doctors.append(doctor)
@@ -118,11 +147,7 @@ def _requests(pks: Sequence[int]) -> dict[int, _Requests]:
 def weights_of(pks: Sequence[int], day: date) -> dict[int, Decimal]:
     """Of each animal the weighing nearest to that day."""
     found: dict[int, tuple[int, Decimal]] = {}
-    for pk, kg, on in (
-        Weight.objects.filter(patient__in=pks)
-        .order_by()
-        .values_list("patient_id", "kg", "measured_on")
-    ):
+    for pk, kg, on in WEIGHTS.rows(pks):
         off = abs((day - on).days)
         if pk not in found or off <= found[pk][0]:
             found[pk] = off, kg

@@ -172,7 +172,7 @@ def test_statements_do_not_grow_with_the_registry(
     clinic: Clinic, django_assert_num_queries: Any
 ) -> None:
     factories.make_unmatched(clinic, patient_name="Bella", owner_last_name="Smith")
-    count = 20 if connection.vendor == "postgresql" else 19
+    count = 19 if connection.vendor == "postgresql" else 18
     with django_assert_num_queries(count):
         said("rank_unmatched", "--clinic", clinic.public_id)
     for _ in range(40):

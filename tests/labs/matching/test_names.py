@@ -124,3 +124,9 @@ def test_a_small_clinic_is_no_measure_of_the_world() -> None:
 def test_a_pet_form_is_made_of_the_beginning(typed: str, name: str, is_one: bool) -> None:
     found = Vocabulary({name: 3, "otto": 2}).classify(typed, weak=False)
     assert (found.level(name) == NICKNAME) is is_one
+
+
+def test_names_of_one_level_come_in_one_order_in_every_process() -> None:
+    many = [f"smith {first}{last}" for first in "abcdefgh" for last in ("ova", "ski", "sen")]
+    assert Vocabulary(dict.fromkeys(many, 1)).classify("smith", weak=False).keys(PART) == many
+    assert Vocabulary(dict.fromkeys(many, 1)).with_word("smith") == many

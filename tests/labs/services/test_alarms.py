@@ -647,7 +647,10 @@ def test_delivered_limits_give_way_to_ours_for_the_animal(clinic, alice):
 
 
 def test_a_later_version_of_a_matched_orphan_is_held_against_the_animals_limits(clinic, alice):
-    typed = Identity(patient_name="BISCUIT")
+    ada = make_staff(Role.ADMIN, clinic=clinic, username="ada")
+    given = {"acting_user": ada, "clinic": clinic, "analyte": "K", "unit": "mmol/L", "low": "1"}
+    limits.set_limit(**given, species="cat", high="9")
+    typed = Identity(patient_name="BISCUIT", species_code="cat")
 
     def said(value, version):
         return make_report(
