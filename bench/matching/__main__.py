@@ -64,18 +64,21 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
 
     start = time.perf_counter()
     made = registry.make(given.size, given.seed, DAY)
-    clinic, numbers = load(made, visits=not given.without_visits)
+    clinic = load(made, visits=not given.without_visits)
     analyse()
     loaded = time.perf_counter() - start
-    system = System(clinic, numbers, made)
+    system = System(clinic, made)
     cases = orphans.make(made, given.orphans, given.seed + 1)
+    before = resident()
     system.measure(cases[:5])  # the process reads the names once
+    names = resident() - before
     outcome = system.measure(cases)
     found: dict[str, Any] = {
         "size": given.size,
         "visits": not given.without_visits,
         "database": database(),
         "load_seconds": round(loaded, 1),
+        "names_mb": round(names),
         "scorer": outcome.report(),
         "wrong_and_sure": outcome.wrong,
     }
@@ -109,6 +112,15 @@ def database() -> str:
     from django.db import connection
 
     return connection.vendor
+
+
+def resident() -> float:
+    """Megabytes of memory that this process holds; 0 where the system does not tell."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0.0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def analyse() -> None:
@@ -151,7 +163,10 @@ def say(found: dict[str, Any]) -> None:
             f"{each['results']} results with an id (95 % bound 1 in {1 / bound:,.0f}); "
             f"{each['ranked']} ranked, {each['ranked_risky']} of them with another animal's id"
         )
-    print(f"calibration error {scorer['calibration_error']}; milliseconds {scorer['ms']}")
+    print(
+        f"calibration error {scorer['calibration_error']}; milliseconds {scorer['ms']}, of the "
+        f"processor {scorer['cpu_ms']}; the names take {found['names_mb']} MB"
+    )
     for each in found["wrong_and_sure"][:20]:
         print("wrong:", json.dumps(each))
 

@@ -81,7 +81,7 @@ def decide(
         found["automatic_ranked"] += 1
         found["automatic"] += 1 if risky else one_in
         first = ranking.found[0]
-        if case.truth is None or system.numbers[first.animal.key] != case.truth.number:
+        if case.truth is None or first.animal.key != case.truth.number:
             found["automatic_wrong"] += 1
             found["wrong"].append(
                 {"typed": case.typed, "p": first.probability, "groups": sorted(case.groups)}

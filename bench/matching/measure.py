@@ -60,10 +60,11 @@ class Outcome:
     automatic_wrong: int = 0
     bins: list[list[float]] = field(default_factory=lambda: [[0, 0.0, 0] for _ in range(BINS)])
     milliseconds: list[float] = field(default_factory=list)
+    # Of the processor, in this process and in the database's of SQLite, which is the same one.
+    busy: list[float] = field(default_factory=list)
     wrong: list[dict[str, Any]] = field(default_factory=list)
 
     def report(self) -> dict[str, Any]:
-        times = sorted(self.milliseconds) or [0.0]
         total = max(1.0, sum(count for count, _, _ in self.bins))
         error = sum(abs(p - right) for count, p, right in self.bins if count) / total
         return {
@@ -79,19 +80,25 @@ class Outcome:
             "automatic": self.automatic,
             "automatic_wrong": self.automatic_wrong,
             "calibration_error": round(error, 4),
-            "ms": {
-                "p50": round(statistics.median(times), 1),
-                "p95": round(times[int(len(times) * 0.95) - (len(times) > 19)], 1),
-                "p99": round(times[int(len(times) * 0.99) - (len(times) > 99)], 1),
-            },
+            "ms": percentiles(self.milliseconds),
+            "cpu_ms": percentiles(self.busy),
         }
+
+
+def percentiles(milliseconds: list[float]) -> dict[str, float]:
+    times = sorted(milliseconds) or [0.0]
+    return {
+        "p50": round(statistics.median(times), 1),
+        "p95": round(times[int(len(times) * 0.95) - (len(times) > 19)], 1),
+        "p99": round(times[int(len(times) * 0.99) - (len(times) > 99)], 1),
+    }
 
 
 class System:
     """The queries that the matching screen and `rank_unmatched` use, on unsaved orphans."""
 
-    def __init__(self, clinic: Clinic, numbers: dict[int, int], made: Made) -> None:
-        self.clinic, self.numbers = clinic, numbers
+    def __init__(self, clinic: Clinic, made: Made) -> None:
+        self.clinic = clinic
         self.day, self.staged = made.day, made.staged
 
     def orphan(self, case: Case) -> tuple[UnmatchedResult, list[TestRun]]:
@@ -105,15 +112,16 @@ class System:
         outcome = Outcome()
         for case in cases:
             unmatched, runs = self.orphan(case)
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             ranked = candidates.rank(unmatched, runs=runs)
             outcome.milliseconds.append((time.perf_counter() - start) * 1000)
+            outcome.busy.append((time.process_time() - busy) * 1000)
             alone, _ = automatic.would_be(unmatched, runs, ranked)
             self.count(outcome, case, ranked, alone)
         return outcome
 
     def count(self, outcome: Outcome, case: Case, ranked: candidates.Ranked, alone: bool) -> None:
-        found = [self.numbers[each.patient.pk] for each in ranked.found]
+        found = [each.patient.pk for each in ranked.found]
         truth = case.truth.number if case.truth else None
         first = ranked.found[0] if ranked.found else None
         right = first is not None and found[0] == truth
