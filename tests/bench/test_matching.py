@@ -73,6 +73,14 @@ def test_at_10_000_animals_the_gates_hold() -> None:
     assert_never_wrong(found)
 
 
+def test_at_10_000_animals_without_visits() -> None:
+    """Where nobody enters visits and nothing was requested less can be told, and nothing wrong."""
+    found = bench("--size", "10000", "--orphans", "300", "--without-visits")
+    assert found["scorer"]["named"]["cases"] > 250
+    assert found["scorer"]["named"]["top3"] >= 94
+    assert_never_wrong(found)
+
+
 @pytest.mark.skipif(not FULL, reason="FULL=1: half an hour and more")
 def test_at_100_000_animals_the_gates_hold() -> None:
     found = bench(
