@@ -8,24 +8,26 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from labs.services.intake.quick import Compiled
+from labs.services.intake.quick import Compiled, Given
 
 
 class ByKeys:
     """A query of `values_list` for any number of keys, composed once for each power of two. `make`
-    gives it for some keys, its first filter; all other values come after them."""
+    gives it for some keys."""
 
-    def __init__(self, make: Callable[[Sequence[int]], QuerySet[Any, Any]]) -> None:
+    def __init__(self, make: Callable[[list[Given]], QuerySet[Any, Any]]) -> None:
         self._make = make
         self._composed: dict[int, Compiled] = {}
 
-    def rows(self, keys: Sequence[int], *values: Any) -> list[Any]:
-        """Tuples. `values` as the database's driver takes them (`connection.ops.adapt_…`)."""
+    def rows(self, keys: Sequence[int], **values: Any) -> list[Any]:
+        """Tuples."""
         if not keys:
             return []
         size = 1 << (len(keys) - 1).bit_length()
         query = self._composed.get(size)
         if query is None:
-            query = self._composed[size] = Compiled(self._make(range(size)))
+            given = [Given(f"key{number}") for number in range(size)]
+            query = self._composed[size] = Compiled(self._make(given))
         # One key more than once finds its row once.
-        return query.rows(*keys, *[keys[0]] * (size - len(keys)), *values)
+        filled = [*keys, *[keys[0]] * (size - len(keys))]
+        return query.rows(**{f"key{number}": key for number, key in enumerate(filled)}, **values)

@@ -141,10 +141,10 @@ def _rows(
         # Nobody is named at all: whoever was here is all there is to go by.
         search.visitors(at)
     pks = asked_for | set(search.pks())
-    rows = {row[0]: row for row in ANIMALS.rows(list(pks), clinic_id)}
+    rows = {row[0]: row for row in ANIMALS.rows(list(pks), clinic=clinic_id)}
     if behind := {standing(row) for row in rows.values()} - set(rows):
         # Found by a record that was merged away: the one that stands for it.
-        rows |= {row[0]: row for row in ANIMALS.rows(list(behind), clinic_id)}
+        rows |= {row[0]: row for row in ANIMALS.rows(list(behind), clinic=clinic_id)}
     return rows
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
 from django.db.models import Q
 
 from labs.matching.names import CUT, EXACT, NEAR, PART, Vocabulary
@@ -17,6 +16,7 @@ from labs.matching.rule import nearly
 from labs.matching.sides import NEAR_IN_TIME, OnFile, Orphan
 from labs.models import LabRequest, Patient, RequestState, TestState, Visit, Weight
 from labs.queries.orphaned.by_keys import ByKeys
+from labs.services.intake.quick import Given
 
 COLUMNS = (
     *("pk", "name", "name_key", "surname_key", "patient_id", "id_key", "species", "sex"),
@@ -24,11 +24,10 @@ COLUMNS = (
     *("owner_id", "owner__owner_id", "owner__first_name", "owner__last_name", "latest_visit"),
     "merged_into_id",
 )
-EARLIEST = datetime(1, 1, 1, tzinfo=UTC)  # stands for any time, until a statement is run
+# By `patient__pk`: the lookup of the relation itself wants numbers while it is composed.
 ANIMALS = ByKeys(
     lambda keys: (
-        Patient.objects.filter(pk__in=keys)
-        .filter(clinic=0, is_test=False)
+        Patient.objects.filter(pk__in=keys, clinic=Given("clinic"), is_test=False)
         .order_by()
         .values_list(*COLUMNS)
     )
@@ -39,16 +38,14 @@ TESTS_CLOSED = (TestState.COMPLETE, TestState.REFUSED, TestState.CANCELLED)
 
 VISITS = ByKeys(
     lambda keys: (
-        Visit.objects.filter(patient__in=keys)
-        .filter(at__range=(EARLIEST, EARLIEST))
+        Visit.objects.filter(patient__pk__in=keys, at__range=(Given("since"), Given("until")))
         .order_by()
         .values_list("patient_id", "at", "doctor")
     )
 )
 REQUESTS = ByKeys(
     lambda keys: (
-        LabRequest.objects.filter(patient__in=keys)
-        .filter(retrospective=False)
+        LabRequest.objects.filter(patient__pk__in=keys, retrospective=False)
         .exclude(state__in=CLOSED)
         .order_by()
         .values_list(
@@ -63,7 +60,7 @@ REQUESTS = ByKeys(
 )
 WEIGHTS = ByKeys(
     lambda keys: (
-        Weight.objects.filter(patient__in=keys)
+        Weight.objects.filter(patient__pk__in=keys)
         .order_by()
         .values_list("patient_id", "kg", "measured_on")
     )
@@ -122,10 +119,8 @@ def _also_known(animal: OnFile, row: tuple[Any, ...]) -> OnFile:
 
 def _visits(pks: Sequence[int], at: datetime) -> dict[int, tuple[datetime, str]]:
     """Of each animal the visit nearest to the run, within a day."""
-    window = (at - NEAR_IN_TIME, at + NEAR_IN_TIME)
     found: dict[int, tuple[datetime, str]] = {}
-    adapt = connection.ops.adapt_datetimefield_value
-    for pk, when, doctor in VISITS.rows(pks, *map(adapt, window)):
+    for pk, when, doctor in VISITS.rows(pks, since=at - NEAR_IN_TIME, until=at + NEAR_IN_TIME):
         if pk not in found or abs(when - at) < abs(found[pk][0] - at):
             found[pk] = when, doctor
     return found
@@ -133,7 +128,7 @@ def _visits(pks: Sequence[int], at: datetime) -> dict[int, tuple[datetime, str]]
 
 def _requests(pks: Sequence[int]) -> dict[int, _Requests]:
     found: dict[int, _Requests] = {}
-    for pk, doctor, when, panel, state, name in REQUESTS.rows(pks, *CLOSED):
+    for pk, doctor, when, panel, state, name in REQUESTS.rows(pks):
         each = found.setdefault(pk, _Requests())
         if doctor and doctor not in each.doctors:
             each.doctors.append(doctor)

@@ -14,7 +14,7 @@ from labs.matching import names
 from labs.matching.hypotheses import Registry
 from labs.models import Clinic, NameCount, Patient, Vocabulary
 from labs.models.vocabulary import COLUMNS, Kind, Tally, tally
-from labs.services.intake.quick import Compiled
+from labs.services.intake.quick import Compiled, Given
 
 # So many names of all clinics together are kept in a process: about 200 MB.
 KEPT = 600_000
@@ -31,7 +31,9 @@ class _Known:
         return sum(len(each) for each in self.vocabularies.values())
 
 
-VERSION = Compiled(Vocabulary.objects.filter(pk=0).order_by().values_list("version", "forgotten"))
+VERSION = Compiled(
+    Vocabulary.objects.filter(pk=Given("clinic")).order_by().values_list("version", "forgotten")
+)
 _known: OrderedDict[int, _Known] = OrderedDict()
 _lock = threading.Lock()
 
@@ -51,7 +53,7 @@ def registry_of(clinic_id: int) -> Registry:
 
 
 def _up_to_date(clinic_id: int) -> _Known:
-    version, forgotten = next(iter(VERSION.rows(clinic_id)), (0, 0))
+    version, forgotten = next(iter(VERSION.rows(clinic=clinic_id)), (0, 0))
     known = _known.get(clinic_id)
     stale = known is None or known.version > version or known.version < forgotten
     if known is None or stale or connection.in_atomic_block:
