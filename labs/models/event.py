@@ -9,6 +9,9 @@ from labs.errors import AppendOnly
 from labs.models.indexes import filled
 from labs.querysets import AppendOnlyQuerySet
 
+# Of what happens these are few, beside what each order and result brings and each look at a record.
+RARE = ("staff", "owner", "file", "emergency", "heska", "code", "audit", "clinic", "screen")
+
 
 class LabEvent(models.Model):
     """The audit: who did what to which record, when. Append-only. Holds ids, never names; what a
@@ -42,6 +45,15 @@ class LabEvent(models.Model):
         ordering = ("pk",)
         indexes = (
             models.Index(fields=["clinic", "-at"], name="event_of_clinic"),
+            # Who asks for one of these would have to read all of the others to find them.
+            models.Index(
+                fields=["clinic", "verb", "-at"],
+                condition=models.Q(
+                    *(("verb__startswith", f"{kind}.") for kind in RARE), _connector=models.Q.OR
+                ),
+                name="event_rare",
+                opclasses=["int8_ops", "varchar_pattern_ops", "timestamptz_ops"],
+            ),
             *(filled("event", name) for name in ("actor", "unmatched", "message")),
         )
 

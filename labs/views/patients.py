@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from labs.errors import LabError, SentBefore
 from labs.forms import FormKey, PatientForm
 from labs.models import LabRequest, Patient
+from labs.queries.orders.request_page import called
 from labs.queries.paging import page_number
 from labs.queries.registry.merging import merges_of
 from labs.queries.registry.patients import patient_page, search, with_weight
@@ -38,11 +39,7 @@ def find(request: StaffRequest) -> HttpResponse:
     """The search field of every page: a request's id or a patient's own id opens it, and anything
     else is looked for among the patients. A scanned code only ever searches."""
     text = request.GET.get("q", "").strip()
-    found = (
-        LabRequest.objects.for_user(request.user).filter(lab_report_id__iexact=text).first()
-        if text
-        else None
-    )
+    found = called(LabRequest.objects.for_user(request.user), text)
     if found is not None:
         return redirect("labs:request", lab_report_id=found.lab_report_id)
     return redirect(f"{reverse('labs:patients')}?{urlencode({'q': text})}")

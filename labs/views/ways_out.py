@@ -18,6 +18,7 @@ from labs.errors import LabError
 from labs.forms import PatientForm
 from labs.matching.reading import is_placeholder, weight_kg
 from labs.models import Patient, Sex, Species, UnmatchedResult
+from labs.models.patient import with_own_id
 from labs.queries.registry.duplicates import Duplicate, duplicates, owners_called
 from labs.queries.words import listed
 from labs.services.orphaned import newcomers, presence, splitting
@@ -171,7 +172,7 @@ def prefill(unmatched: UnmatchedResult) -> dict[str, Any]:
     typed = unmatched.typed
     own_id = typed.get("patient_id", "").strip()
     is_code = unmatched.emergency_id is not None
-    taken = Patient.objects.filter(clinic=unmatched.clinic_id, patient_id__iexact=own_id)
+    taken = Patient.objects.filter(with_own_id(own_id), clinic=unmatched.clinic_id)
     if is_placeholder(own_id) or is_code or taken.exists():
         own_id = ""
     weight = weight_kg(typed.get("weight", ""), typed.get("weight_unit", ""))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from labs.models import (
@@ -306,6 +306,12 @@ def _linked(group: list[LabRequest], now: datetime, known: Turnarounds) -> list[
         )
         for each in group
     ]
+
+
+def called(rows: QuerySet[Any], text: str) -> LabRequest | None:
+    """The request of that id, in capitals or not, as it is typed or scanned. Ids are capitals; to
+    compare them without would read every request for each word that is looked for."""
+    return rows.filter(lab_report_id=text.upper()).first() if text else None
 
 
 def heads() -> Any:

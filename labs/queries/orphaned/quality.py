@@ -33,7 +33,7 @@ class Control:
 def controls(clinic: Clinic) -> list[Control]:
     """Of those that wait, the oldest first, at most 200. Three statements."""
     rows = UnmatchedResult.objects.waiting().filter(clinic=clinic)
-    return describe(rows.filter(_hinted(clinic))[:SHOWN])
+    return describe(rows.filter(_hinted(rows))[:SHOWN])
 
 
 def describe(rows: QuerySet[Any]) -> list[Control]:
@@ -64,8 +64,11 @@ def describe(rows: QuerySet[Any]) -> list[Control]:
     ]
 
 
-def _hinted(clinic: Clinic) -> Q:
+def _hinted(waiting: QuerySet[Any]) -> Q:
+    """Their own runs are looked at, not those of all that was ever matched."""
     typed = [Q(**{f"typed__{key}__icontains": hint}) for key in TYPED for hint in HINTS]
     described = [Q(**{f"{name}__icontains": hint}) for name in DESCRIBED for hint in HINTS]
-    runs = TestRun.objects.filter(reduce(or_, described), clinic=clinic, unmatched__isnull=False)
+    runs = TestRun.objects.filter(
+        reduce(or_, described), unmatched__in=waiting.order_by().values("pk")
+    )
     return reduce(or_, typed) | Q(pk__in=runs.values("unmatched"))

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 
 from labs.models import Clinic, LabEvent, Patient
+from labs.models.patient import with_own_id
 from labs.queries.paging import Page, page_of
 from labs.queries.records.event_words import event_detail, event_said, event_what, event_who
 from labs.spreadsheet import csv_file
@@ -81,7 +82,7 @@ class Audit:
 
 
 def audit(clinic: Clinic, sought: Sought, number: int) -> Audit:
-    """A page of it, newest first. Two statements, three with a patient."""
+    """A page of it, newest first. Two statements, four with a patient."""
     patients = _patients(clinic, sought)
     page = page_of(_rows(clinic, sought, patients), number)
     return Audit(
@@ -105,9 +106,10 @@ def _patients(clinic: Clinic, sought: Sought) -> list[int] | None:
     """None where any patient will do."""
     if not sought.patient:
         return None
-    own = Patient.objects.filter(clinic=clinic, patient_id__iexact=sought.patient)
-    rows = Patient.objects.filter(Q(pk__in=own.values("pk")) | Q(merged_into__in=own.values("pk")))
-    return list(rows.values_list("pk", flat=True))
+    own = Patient.objects.filter(with_own_id(sought.patient), clinic=clinic)
+    found = list(own.values_list("pk", flat=True))
+    merged = Patient.objects.filter(merged_into__in=found)
+    return found + list(merged.values_list("pk", flat=True))
 
 
 def _rows(clinic: Clinic, sought: Sought, patients: list[int] | None) -> QuerySet[LabEvent]:

@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from labs.matching.reading import id_key, is_placeholder, one_edit_apart, plain
 from labs.models import Clinic, Owner, Patient
+from labs.models.patient import with_own_id
 
 LOOKED_AT = 300
 SHOWN = 6
@@ -36,7 +37,7 @@ def duplicates(
     if chip:
         wanted |= Q(microchip=chip)
     if own_id and not is_placeholder(own_id):
-        wanted |= Q(patient_id__iexact=own_id)
+        wanted |= with_own_id(own_id)
     if plain(name):
         wanted |= Q(name__iexact=name.strip())
         if plain(surname):

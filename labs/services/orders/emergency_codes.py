@@ -14,6 +14,7 @@ from django.utils import timezone
 from labs import roles
 from labs.ids import READABLE
 from labs.models import Clinic, EmergencyCode, LabRequest, Patient, UnmatchedResult
+from labs.models.patient import with_own_id
 from labs.services.events import record
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _new(clinic: Clinic) -> str:
 
 
 def is_a_patient_id(clinic: Clinic, code: str) -> bool:
-    return Patient.objects.filter(clinic=clinic, patient_id__iexact=code).exists()
+    return Patient.objects.filter(with_own_id(code), clinic=clinic).exists()
 
 
 def close(*, acting_user: User | None, code: EmergencyCode) -> None:

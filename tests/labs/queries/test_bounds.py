@@ -16,10 +16,19 @@ from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from labs.models import Clinic, LabRequest, MatchDecision, Patient, UnmatchedResult
-from labs.queries.orders import codes, ordering
-from labs.queries.orphaned import candidate_search, refused
+from labs.models import (
+    Clinic,
+    LabEvent,
+    LabRequest,
+    MatchDecision,
+    Patient,
+    TestRun,
+    UnmatchedResult,
+)
+from labs.queries.orders import codes, ordering, request_page
+from labs.queries.orphaned import candidate_search, quality, refused
 from labs.queries.overview import reconciliation, worklist_filters
+from labs.queries.records import audit
 from labs.services.orphaned import matching
 from tests import factories
 
@@ -109,6 +118,7 @@ def past() -> dict[str, tuple[Clinic, UnmatchedResult]]:
             many,
             uuid="gen_random_uuid()",
             patient_id=f"'{name}' || n",
+            id_key=f"'{name}' || n",
             breed="'Breed ' || n % 50",
             latest_visit="now() - n * interval '1 hour'",
             form_key="NULL",
@@ -134,6 +144,10 @@ def past() -> dict[str, tuple[Clinic, UnmatchedResult]]:
             message_id=f"'{name}' || n",
         )
         copies(decision, many, unmatched_id=f"{before} + n")
+        run = TestRun.objects.get(unmatched=orphan)
+        copies(run, many, unmatched_id=f"{before} + n", review_state="'reviewed'")
+        placed = LabEvent.objects.filter(request=request).earliest("pk")
+        copies(placed, many, at="now() - n * interval '30 seconds'")
         found[name] = (clinic, waits)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
@@ -189,6 +203,12 @@ def test_what_a_page_reads_is_bounded(
 def pages(clinic: Clinic, orphan: UnmatchedResult) -> dict[str, Callable[[], object]]:
     animals = Patient.objects.filter(clinic=clinic)
     return {
+        "search on every page": lambda: request_page.called(
+            LabRequest.objects.filter(clinic=clinic), "Luna"
+        ),
+        "a patient's own id": lambda: audit.audit(clinic, audit.Sought(patient="p-77"), 1),
+        "audit, a rare kind": lambda: audit.audit(clinic, audit.Sought(kind="screen"), 1),
+        "quality-control runs": lambda: quality.controls(clinic),
         "choose a patient": lambda: ordering.recent_patients(clinic, animals, 8),
         "worklist": lambda: worklist_filters.choices(clinic, worklist_filters.Filters()),
         "matching, doctors' names": lambda: candidate_search._aliases(clinic.pk),
