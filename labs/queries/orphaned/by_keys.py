@@ -13,9 +13,9 @@ from labs.services.intake.quick import Compiled, Given
 
 class ByKeys:
     """A query of `values_list` for any number of keys, composed once for each power of two. `make`
-    gives it for some keys."""
+    gives it for some keys, each a `Given`."""
 
-    def __init__(self, make: Callable[[list[Given]], QuerySet[Any, Any]]) -> None:
+    def __init__(self, make: Callable[[list[Any]], QuerySet[Any, Any]]) -> None:
         self._make = make
         self._composed: dict[int, Compiled] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
@@ -93,7 +94,7 @@ class RunView:
         """An older version of which some rows still stand: the latest message did not list all."""
         return next((row.stale for row in self.rows if row.stale), None)
 
-    @property
+    @cached_property
     def compared(self) -> bool:
         """Whether any row has an earlier value beside it."""
         return any(row.previous for row in self.rows)
@@ -107,7 +108,7 @@ class RunView:
     def lines(self) -> list[Row]:
         return [row for row in self.rows if not row.is_picture]
 
-    @property
+    @cached_property
     def within_is_ours(self) -> bool:
         """Whether the analyzer flags only what is out of range, so that each “within” was set here:
         then it is said once and not in every row."""
