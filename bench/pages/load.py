@@ -39,17 +39,21 @@ class Loaded:
     heavy: list[Any]
     requests: list[str]
     orphans: list[Any]
+    messages: list[str]
 
 
 def loaded() -> Loaded:
     """Of what is in the database."""
     from django.contrib.auth.models import User
 
-    from labs.models import LabRequest, Patient, UnmatchedResult
+    from labs.models import LabRequest, Message, Patient, UnmatchedResult
 
+    messages = Message.objects.filter(clinic__public_id="bench", direction=Message.Direction.IN)
     animals = Patient.objects.filter(clinic__public_id="bench", patient_id__startswith="P-0")
     heavy = [
-        row for row in animals.order_by("pk")[:1000] if (int(row.patient_id[2:]) - 2) % 20 == 0
+        row
+        for row in animals.select_related("owner").order_by("pk")[:1000]
+        if (int(row.patient_id[2:]) - 2) % 20 == 0
     ]
     heavy = heavy[:HEAVY]
     of_heavy = LabRequest.objects.filter(patient__in=heavy, lab_report_id__startswith="BN-")
@@ -59,6 +63,7 @@ def loaded() -> Loaded:
         heavy=heavy,
         requests=list(of_heavy.order_by("-pk").values_list("lab_report_id", flat=True)[:500]),
         orphans=list(UnmatchedResult.objects.filter(clinic__public_id="bench").waiting()),
+        messages=list(messages.order_by("-pk").values_list("receipt_id", flat=True)[:500]),
     )
 
 
