@@ -77,3 +77,8 @@ def test_huge_numbers_do_not_break_a_page() -> None:
     line = charts.sparkline(["1e400", "-1e400", "1e-400"], "", "1e400")
     assert line and "nan" not in line and "inf" not in line
     assert charts.range_bar("-1e400", "", "1", "2", "reference", "L")
+
+
+def test_a_sign_before_a_value_is_no_markup() -> None:
+    bar = charts.range_bar("5", "<", "1", "9", "reference", "")
+    assert 'aria-label="&lt;5, range 1 to 9"' in bar
