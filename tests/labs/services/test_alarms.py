@@ -12,6 +12,7 @@ import time_machine
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from labs.errors import InvalidInput, NotAllowed, Stale
@@ -446,6 +447,34 @@ def test_what_is_on_no_animals_record_wakes_everybody_until_it_is_put_away(clini
 def test_what_a_person_typed_alarms_as_what_an_analyzer_sent(clinic, alice):
     make_typed(make_patient(clinic), acting_user=alice, PLT="12")
     assert Alarm.objects.get().values[0]["value"] == "12"
+
+
+@pytest.mark.parametrize("way", ["request", "orphan", "typed"])
+def test_its_audit_is_there_once_whichever_way_it_came(clinic, lab_request, alice, way):
+    row = make_row(value="9.9", flag="HH", **K)
+    if way == "request":
+        file(lab_request, row)
+    elif way == "orphan":
+        make_unmatched(clinic, report=make_report([make_run([row])]))
+    else:
+        make_typed(make_patient(clinic), acting_user=alice, PLT="12")
+    alarm, event = Alarm.objects.get(), LabEvent.objects.get(verb="alarm.raised")
+    assert event.clinic == clinic
+    assert (event.request, event.unmatched) == (alarm.run.request, alarm.run.unmatched)
+    codes = [value["code"] for value in alarm.values]
+    assert event.data == {"version": alarm.result_id, "codes": codes}
+
+
+def test_it_costs_the_way_in_one_statement(clinic, alice):
+    """Its own row. What was ordered and who had it is known, and the audit goes with the rest."""
+    counted = []
+    for value in ("4.5", "7.9"):
+        request = make_request(make_patient(clinic), acting_user=alice, accepted=True)
+        with CaptureQueriesContext(connection) as statements:
+            file(request, make_row(value=value, **K))
+        counted.append(len(statements))
+    assert Alarm.objects.count() == 1
+    assert counted[1] == counted[0] + 1
 
 
 # The result turns out to be another animal's.
