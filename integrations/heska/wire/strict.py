@@ -78,6 +78,8 @@ def _no_constant(name: str) -> Any:
 
 
 def _limit_depth(text: str) -> None:
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return  # so few cannot be nested any deeper, wherever they stand
     if "\\" in text:
         text = ESCAPED.sub("", text)
     # Now every quote begins or ends a string, so what lies outside strings is every other part.
