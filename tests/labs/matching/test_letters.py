@@ -10,13 +10,33 @@ from labs.matching.letters import Letters
 from labs.matching.names import Vocabulary, edits
 from labs.matching.weights import WEAK_LIKENESS
 
-# Few letters, so that names are alike often.
-NAME = st.text("abcdé", min_size=1, max_size=11)
-SOME = st.lists(NAME, min_size=1, max_size=60, unique=True)
+LETTERS = "abcdefghijklmnopqrsté"
+NAME = st.text(LETTERS, min_size=1, max_size=11)
+SLIP = st.tuples(
+    st.sampled_from(["wrong", "more", "less", "swap"]), st.integers(0, 10), st.sampled_from(LETTERS)
+)
+SOME = st.lists(st.lists(SLIP, max_size=4), min_size=1, max_size=40)
 
 
-@given(names=SOME, gone=st.sets(st.integers(0, 59)), typed=NAME)
-def test_who_is_near_or_alike(names: list[str], gone: set[int], typed: str) -> None:
+def slipped(name: str, slips: list[tuple[str, int, str]]) -> str:
+    for how, place, letter in slips:
+        begin, rest = name[:place], name[place:]
+        if how == "wrong":
+            name = begin + letter + rest[1:]
+        elif how == "more":
+            name = begin + letter + rest
+        elif how == "less":
+            name = begin + rest[1:]
+        else:
+            name = begin + rest[1:2] + rest[:1] + rest[2:]
+    return name or "x"
+
+
+@given(typed=NAME, slips=SOME, gone=st.sets(st.integers(0, 39)))
+def test_who_is_near_or_alike(
+    typed: str, slips: list[list[tuple[str, int, str]]], gone: set[int]
+) -> None:
+    names = list(dict.fromkeys(slipped(typed, each) for each in slips))
     vocabulary = Vocabulary(dict.fromkeys(names, 1))
     for place in gone:
         if place < len(names):
