@@ -133,6 +133,21 @@ def test_all_of_it_is_seen_without_scrolling_on_a_laptop(page: Any, orphan: str)
     assert bottom <= 768
 
 
+def test_with_every_field_given_what_is_decided_is_seen_on_a_laptop(
+    demo: Demo, page: Any, orphan: str
+) -> None:
+    """Fourteen lines and the bar of alarms: the sentence of why may go under the button, the choice
+    of the request may not."""
+    page.goto(demo.base + "/unmatched/")
+    page.locator("tr", has_text="P-10418").first.get_by_role("link", name="Match").click()
+    page.locator("#card-1 .m-targets").wait_for()
+    targets, button = (
+        page.evaluate(f"document.querySelector('#card-1 {part}').getBoundingClientRect().toJSON()")
+        for part in (".m-targets", ".m-attach")
+    )
+    assert targets["bottom"] <= button["top"] < button["bottom"] <= 768
+
+
 def test_on_a_phone_nothing_sticks_out(page: Any, orphan: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
