@@ -51,12 +51,14 @@ class Demo:
                 found.append(int(folder.name))
         return found
 
-    def command(self, *arguments: str) -> Any:
-        """What a management command prints as JSON, run beside the demo on its database."""
+    def command(self, *arguments: str, typed: str = "") -> Any:
+        """What a management command prints as JSON, run beside the demo on its database.
+        `typed`: what it reads from its standard input."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments, "--json"],
             cwd=ROOT,
             env=self.env,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=60,

@@ -20,7 +20,9 @@
     const at = all.findIndex((row) => row.classList.contains("sel"));
     if (all.length) choose(all[Math.min(all.length - 1, Math.max(0, at < 0 ? (by > 0 ? 0 : all.length - 1) : at + by))]);
   };
-  const open = () => { const row = $("[data-row].sel"); if (row) link(row)?.click(); return Boolean(row); };
+  // While the list is being replaced the mark is gone for a moment, and what was chosen still is.
+  const marked = () => $("[data-row].sel") || rows().find((row) => chosen && link(row)?.getAttribute("href") === chosen && versionOf(row) === seen);
+  const open = () => { const row = marked(); if (row) link(row)?.click(); return Boolean(row); };
   const typing = (target) => target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
   const keysOn = () => localStorage.getItem("single-keys") !== "off";
   const help = () => { const dialog = $("#keys"); if (dialog) { dialog.querySelector("[data-keys-on]").checked = keysOn(); dialog.showModal(); } };
