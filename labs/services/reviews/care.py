@@ -37,7 +37,9 @@ def follow_up(
         raise InvalidInput("Say in at most 200 characters what is to be done.")
     today = timezone.localdate(timezone=request.clinic.zone)
     if due_on is None or due_on < today or due_on.year > today.year + FURTHEST:
-        raise InvalidInput("Give the day by which it is to be done, from today on.")
+        raise InvalidInput(
+            f"Give the day by which it is to be done, from today to {FURTHEST} years ahead."
+        )
     if assigned_to is None or not staff_of(request.clinic).filter(user=assigned_to).exists():
         raise InvalidInput("Choose who of the clinic sees to it.")
     with transaction.atomic():
