@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from labs.errors import LabError, SentBefore
 from labs.forms import FormKey, PatientForm
-from labs.models import LabRequest, Patient
+from labs.models import EmergencyCode, LabRequest, Patient
 from labs.queries.orders.request_page import called
 from labs.queries.paging import page_number
 from labs.queries.registry.merging import merges_of
@@ -75,7 +75,9 @@ def new(request: StaffRequest) -> HttpResponse:
             form.add_error(None, error.message)
         else:
             messages.success(request, f"{patient} was added.")
-            if code := request.GET.get("emergency"):
+            codes = EmergencyCode.objects.for_user(request.user).filter(clinic=request.clinic)
+            named = request.GET.get("emergency", "").upper()
+            if named and (code := codes.filter(code=named[:8]).first()):
                 # Back to the code that it was added for; whose it is, a person still says.
                 page = reverse("labs:emergency", args=[code])
                 return redirect(f"{page}?{urlencode({'q': patient.patient_id})}")

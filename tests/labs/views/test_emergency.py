@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
+import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from labs.models import Clinic, EmergencyCode
+from labs.models import Clinic, EmergencyCode, Patient
 from labs.report import Identity
 from labs.services.orders import emergency_codes
 from tests import factories
@@ -118,3 +120,13 @@ def test_a_patient_added_for_a_code_leads_back_to_it(
     assert answer.status_code == 302
     page = client.get(answer["Location"]).content.decode()
     assert f"{code.code} is Stray" in page
+
+
+@pytest.mark.parametrize("code", ["a/b", "//evil.example", "E-NONE"])
+def test_a_code_that_is_none_leads_nowhere_else(alice: User, signed_in: SignIn, code: str) -> None:
+    """The animal is added by then: a 500 would have it added twice."""
+    client = signed_in(alice)
+    address = f"{reverse('labs:new_patient')}?{urlencode({'emergency': code})}"
+    form = {"name": "Rocky", "species": "dog", "sex": "U", "neutered": ""}
+    answer = client.post(address, form)
+    assert answer["Location"] == reverse("labs:patient", args=[Patient.objects.get().uuid])
