@@ -350,6 +350,6 @@ def _void_words(rows: list[Observation], species: str, name: str) -> str:
     )
     return (
         f"The analyzer measured {measured}, but {name} is a {own}. "
-        "The ranges and flags that came with it are struck through and used for nothing. Critical "
-        f"limits are this clinic's for a {own}."
+        "The ranges and flags that came with it are struck through and used for nothing. The "
+        f"critical limits are those for a {own}."
     )
