@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from integrations.heska import rates
 from integrations.heska.conf import SCOPE
-from labs.services.intake.quick import Given, Records
+from labs.quick import Given, Records
 
 NO_TOKEN = 'Bearer realm="api"'  # noqa: S105 - a challenge, no secret
 INVALID = 'Bearer realm="api", error="invalid_token"'

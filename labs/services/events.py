@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from labs import quick
 from labs.models import (
     Clinic,
     EventWords,
@@ -11,7 +12,6 @@ from labs.models import (
     Patient,
     UnmatchedResult,
 )
-from labs.services.intake import quick
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User

@@ -16,10 +16,11 @@ from pims.wsgi import application  # sets Django up, so it comes first
 from rest_framework.response import Response
 
 from integrations.heska import views
+from labs import quick
 from labs.ids import receipt_id
 from labs.models import Clinic, Message, Patient
 from labs.querysets import ClinicQuerySet
-from labs.services.intake import journal, quick, versions
+from labs.services.intake import journal, versions
 
 __all__ = ["application"]
 

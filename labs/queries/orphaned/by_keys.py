@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from labs.services.intake.quick import Compiled, Given
+from labs.quick import Compiled, Given
 
 
 class ByKeys:

@@ -29,8 +29,8 @@ from labs.models import (
 from labs.queries.orphaned.candidate_search import Gathered, gather
 from labs.queries.orphaned.on_file import weights_of
 from labs.queries.registry.patients import merged_words
+from labs.quick import Records
 from labs.services.intake.panels import panel_of
-from labs.services.intake.quick import Records
 
 SHOWN = 8
 PANELS = Records(Panel.objects.all())

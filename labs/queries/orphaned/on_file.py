@@ -16,7 +16,7 @@ from labs.matching.rule import nearly
 from labs.matching.sides import NEAR_IN_TIME, OnFile, Orphan
 from labs.models import LabRequest, Patient, RequestState, TestState, Visit, Weight
 from labs.queries.orphaned.by_keys import ByKeys
-from labs.services.intake.quick import Given
+from labs.quick import Given
 
 COLUMNS = (
     *("pk", "name", "name_key", "surname_key", "patient_id", "id_key", "species", "sex"),

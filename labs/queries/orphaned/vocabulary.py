@@ -14,7 +14,7 @@ from labs.matching import names
 from labs.matching.hypotheses import Registry
 from labs.models import Clinic, NameCount, Patient, Vocabulary
 from labs.models.vocabulary import COLUMNS, Kind, Tally, tally
-from labs.services.intake.quick import Compiled, Given
+from labs.quick import Compiled, Given
 
 # So many names of all clinics together are kept in a process: about 200 MB.
 KEPT = 600_000

@@ -27,7 +27,7 @@ from labs.models.result import is_critical
 from labs.queries.records.journal import LATE, late
 from labs.queries.words import duration
 from labs.querysets import UNDELIVERED
-from labs.services.intake.quick import Compiled, Given
+from labs.quick import Compiled, Given
 
 AMBER, RED = timedelta(hours=2), timedelta(hours=24)
 WAITING = [UnmatchedState.OPEN, UnmatchedState.HELD]

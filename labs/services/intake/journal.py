@@ -12,10 +12,9 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
-from labs import vendors
+from labs import quick, vendors
 from labs.failpoints import failpoint
 from labs.models import Clinic, Message, MessageState
-from labs.services.intake import quick
 
 log = logging.getLogger(__name__)
 

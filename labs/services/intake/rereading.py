@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from labs import roles, vendors
+from labs import quick, roles, vendors
 from labs.models import LabResult, Message, MessageState, Observation, RequestedTest, ResultStatus
 from labs.report import Report
 from labs.services.events import record
-from labs.services.intake import orphans, quick, runs, versions
+from labs.services.intake import orphans, runs, versions
 from labs.services.intake.differences import Difference
 from labs.services.intake.reread_plan import (
     OF_FILE,

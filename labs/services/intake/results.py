@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from labs import quick
 from labs.failpoints import failpoint
 from labs.models import (
     LabRequest,
@@ -14,11 +15,11 @@ from labs.models import (
     TestRun,
     UnmatchedReason,
 )
+from labs.quick import Given, Records
 from labs.report import Report
 from labs.services import events
-from labs.services.intake import orphans, quick, runs, versions
+from labs.services.intake import orphans, runs, versions
 from labs.services.intake.identity import contradictions
-from labs.services.intake.quick import Given, Records
 from labs.services.intake.rows import fit
 from labs.services.orders import states
 

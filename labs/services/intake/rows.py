@@ -14,8 +14,8 @@ from django.db import models
 
 from labs import limits, values
 from labs.models import Analyte, LabResult, Observation, TestRun
+from labs.quick import Compiled
 from labs.report import Row, Run
-from labs.services.intake.quick import Compiled
 
 SMALL_NUMBER = re.compile(r"\d{1,6}", re.ASCII)
 

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from labs import quick
 from labs.models import (
     Attachment,
     LabEvent,
@@ -17,10 +18,10 @@ from labs.models import (
     TestRun,
     UnmatchedResult,
 )
+from labs.quick import Given, Records
 from labs.report import File, Report, Run
-from labs.services.intake import panels, quick, versions
+from labs.services.intake import panels, versions
 from labs.services.intake.files import content_type_of
-from labs.services.intake.quick import Given, Records
 from labs.services.intake.rows import digest, fit, observations
 from labs.services.orders import codes
 from labs.services.reviews import alarms, species

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from labs import roles
+from labs import quick, roles
 from labs.errors import InvalidInput, SentBefore, Stale
 from labs.models import (
     Analyte,
@@ -27,7 +27,7 @@ from labs.models import (
 )
 from labs.report import Row, Run
 from labs.services import events
-from labs.services.intake import quick, versions
+from labs.services.intake import versions
 from labs.services.intake.rows import Known, digest, fit, observation, observations
 from labs.services.orders import ordering, states, submissions
 from labs.services.registry.patients import require_animal

@@ -11,9 +11,9 @@ from labs import roles, vendors
 from labs.errors import InvalidInput
 from labs.models import Analyte, Clinic, ClinicCode, CodeKind, Message, Panel, Species
 from labs.order import Codes, folded
+from labs.quick import Compiled, Given
 from labs.report import Report
 from labs.services.events import record
-from labs.services.intake.quick import Compiled, Given
 from labs.services.intake.rows import Known, analytes_by_code
 from labs.services.reviews.limits import with_limits
 

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from labs import quick
 from labs.models import (
     LabEvent,
     LabRequest,
@@ -21,9 +22,8 @@ from labs.models import (
     TestRun,
     TestState,
 )
+from labs.quick import Compiled, Given
 from labs.services import events
-from labs.services.intake import quick
-from labs.services.intake.quick import Compiled, Given
 
 SENDING_STATES = {
     SubmissionState.QUEUED: RequestState.QUEUED,

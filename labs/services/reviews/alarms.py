@@ -11,12 +11,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from labs import limits, roles
+from labs import limits, quick, roles
 from labs.errors import Stale
 from labs.models import Alarm, LabEvent, LabResult, TestRun
 from labs.models.result import VOID_STATUSES
 from labs.services import events
-from labs.services.intake import quick
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -13,8 +13,8 @@ from labs import roles, values
 from labs.errors import InvalidInput
 from labs.limits import Limit, Source
 from labs.models import Analyte, Clinic, CriticalLimit, Species
+from labs.quick import Compiled, Given
 from labs.services.events import record
-from labs.services.intake.quick import Compiled, Given
 from labs.services.intake.rows import Known
 
 if TYPE_CHECKING:

@@ -1,4 +1,5 @@
-"""Database statements for the way in, where each message runs a dozen of them.
+"""Database statements for the way in, where each message runs a dozen of them, and for what every
+page asks.
 
 Measured: of the processor time of one small query by the ORM, nine tenths go into composing its SQL
 anew, and twice that for a bulk insert. So what is the same each time is composed once. Models,

@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from labs.models import Clinic, EmergencyCode, LabRequest
-from labs.services.intake.quick import Compiled, Given, Records
+from labs.quick import Compiled, Given, Records
 from tests import factories
 
 
