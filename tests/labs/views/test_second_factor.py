@@ -105,6 +105,24 @@ def test_who_has_it_gives_it_at_every_sign_in(clinic: Clinic) -> None:
         assert client.get("/patients/").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "away",
+    [
+        *("https://example.org/", "//example.org/", "/\\example.org/", "\thttps://example.org/"),
+        *("javascript:alert(1)", "https:example.org", "http://testserver@example.org/"),
+    ],
+)
+def test_signing_in_leads_to_no_other_site(clinic: Clinic, away: str) -> None:
+    """Neither after the password alone nor after the code."""
+    person(clinic, "toni", Role.TECHNICIAN)
+    assert sign_in("toni", after=away).last["Location"] == "/"  # type: ignore[attr-defined]
+    ada = person(clinic, "ada", Role.ADMIN)
+    enrolled(ada)
+    client = sign_in("ada", after=away)
+    answer = client.post("/login/code/", {"code": code_of(ada)})
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+
+
 def test_nobody_else_is_asked(clinic: Clinic) -> None:
     person(clinic, "toni", Role.TECHNICIAN)
     assert sign_in("toni").last["Location"] == "/patients/"  # type: ignore[attr-defined]

@@ -214,6 +214,20 @@ def test_an_odd_way_back_is_no_error(clinic: Clinic, after: str) -> None:
     assert switch(client, vera, next=after) == 302 and who(client) == vera.pk
 
 
+def test_changing_places_leads_to_no_other_site(clinic: Clinic) -> None:
+    person(clinic, "toni")
+    vera = person(clinic, "vera")
+    for away in (
+        "https://example.org/",
+        "//example.org/",
+        "/\\example.org/",
+        "javascript:alert(1)",
+    ):
+        client = workstation()
+        answer = client.post("/switch/", {"who": vera.pk, "pin": PIN, "next": away})
+        assert (answer.status_code, answer["Location"]) == (302, "/"), away
+
+
 def test_whoever_signed_in_there_must_work_at_that_clinic_today(clinic: Clinic) -> None:
     """One password of a clinic stands behind every PIN of it: not that of another clinic's
     colleague, and not that of who has left."""
