@@ -67,12 +67,7 @@ ON_BOTH = tuple(
 DATABASE = {"db", "transactional_db", "live_server"}
 
 
-# A minute and more in one test: begun last, it would keep one process busy while the other is idle.
-LONG = ("tests/payloads/", "tests/http/test_axe.py", "tests/e2e/", "tests/faults/")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     if os.environ.get("DATABASE_URL"):
         _only_what_differs(config, items)
     in_browser = [item for item in items if item.get_closest_marker("e2e")]
