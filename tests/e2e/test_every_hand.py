@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -471,6 +472,9 @@ def test_the_first_day_of_a_clinic(
     page.get_by_text("Nothing waits for review.").wait_for()
     fits(page, wide)
     hand(steps.get_by_role("link", name="Import your patients"))
+    page.wait_for_url("**/patients/import/")
+    fits(page, wide)
+    hand(page.locator("main").get_by_role("link", name="Patients", exact=True))
     hand(page.get_by_role("link", name="Add the first one"))
     page.wait_for_url("**/patients/new/")
     fits(page, wide)
@@ -486,6 +490,40 @@ def test_the_first_day_of_a_clinic(
     assert steps.locator("li", has_text="to do").count() == 4
     hand(steps.get_by_role("button", name="Hide this list"))
     steps.wait_for(state="detached")
+
+
+def test_a_file_of_patients_is_mended_and_imported(
+    page: Any, enter: Enter, hand: Hand, wide: int, way: tuple[str, int], tmp_path: Path
+) -> None:
+    name = f"Import {way[0]} {wide}"
+    lines = f"patient_id,name,species\nIMP-{wide},{name},dog\n"
+    wrong, right = tmp_path / "wrong.csv", tmp_path / "right.csv"
+    wrong.write_text(f"{lines}IMP-9,,cat\n")
+    right.write_text(lines)
+    enter("elm-admin", "/patients/")
+    hand(page.get_by_role("link", name="Import from a file"))
+    page.wait_for_url("**/patients/import/")
+    field = page.get_by_label("CSV file")
+    check = page.get_by_role("button", name="Check the file")
+    for file in (wrong, right):
+        with page.expect_file_chooser() as chooser:
+            hand(field)
+        chooser.value.set_files(file)
+        hand(check)
+        if file is wrong:
+            page.get_by_role("row", name=re.compile("^Line 3 name is empty")).wait_for()
+            assert page.get_by_role("button", name=re.compile("^Import")).count() == 0
+            # A file that was corrected can't be read again by the browser: it is chosen anew.
+            assert field.input_value() == ""
+            fits(page, wide)
+    button = page.get_by_role("button", name="Import 1 patient")
+    button.wait_for()
+    fits(page, wide)
+    hand(button)
+    page.wait_for_url("**/patients/")
+    page.get_by_text("Imported: 1 new").wait_for()
+    page.goto(page.url + f"?q=IMP-{wide}")
+    page.locator("#live a", has_text=name).first.wait_for()
 
 
 # The demo has two that may be signed in bulk: one for each hand.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,6 +16,7 @@ from django.utils import timezone
 from labs.models import Panel, Patient
 from labs.services.intake.typed import Line, lines_of
 from labs.services.registry import merging
+from labs.views import importing
 from labs.views.typed import ENDS, seal
 from tests.heska import examples
 from tests.http.world import Place, World
@@ -28,7 +30,10 @@ def data(world: World, name: str, role: str, whose: str) -> Any:
     """For an object that does not exist the same as for another clinic's."""
     place = world.own if whose == "own" else world.other
     fields = _fields(world, place, name, role)
-    return {key: str(value) for key, value in fields.items()}
+    return {
+        key: value if isinstance(value, SimpleUploadedFile) else str(value)
+        for key, value in fields.items()
+    }
 
 
 def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
@@ -39,6 +44,10 @@ def _fields(world: World, place: Place, name: str, role: str) -> dict[str, Any]:
             return {"clinic": place.clinic.public_id}
         case "new_patient":
             return OWNED
+        case "import_patients":
+            content = b"patient_id,name,species\nP-77,Rocky,dog\n"
+            checked = importing.digest(place.clinic, content)
+            return {"file": SimpleUploadedFile("patients.csv", content), "checked": checked}
         case "new_screen":
             return {"name": "Surgery"}
         case "edit_patient":

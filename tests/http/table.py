@@ -158,6 +158,8 @@ labs:clinic                      GET  -          staff*    200
 labs:clinic                      POST -          staff*    302
 labs:find                        GET  -          staff*    302
 labs:patients                    GET  -          staff*    200
+labs:import_patients             GET  -          admins*   200
+labs:import_patients             POST -          admins*   302!
 labs:new_patient                 GET  -          staff*    200
 labs:new_patient                 POST -          staff*    302!
 labs:patient                     GET  patient    staff     200

@@ -82,11 +82,13 @@ def nobodys(value: Any) -> str:
 
 
 def swaps(
-    world: World, fields: dict[str, str]
+    world: World, fields: dict[str, Any]
 ) -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
     """What is changed, the form's fields with the other clinic's id, and with one of nobody."""
     own, other = rows_of(world.own), rows_of(world.other)
     for name, given in fields.items():
+        if not isinstance(given, str):
+            continue  # a file
         # Any number is the primary key of something.
         if given.isdigit() and name not in BESIDE:
             continue
@@ -149,6 +151,8 @@ def told(
         statements = Statements()
         with taken_back():
             before, theirs = changes(), LabEvent.objects.filter(clinic=world.other.clinic).count()
+            for file in (each for each in fields.values() if not isinstance(each, str)):
+                file.seek(0)  # it was sent before
             with statements.watch():
                 response = client.post(url, fields | changed)
             wrote = changes() > before

@@ -61,7 +61,7 @@ def first_steps(clinic: Clinic) -> list[Step]:
         Step(
             title="Import your patients",
             why="From a CSV file of your own program; or add them one by one.",
-            href=reverse("labs:patients"),
+            href=reverse("labs:import_patients"),
             done=has["patients"],
         ),
         Step(

@@ -11,6 +11,7 @@ from labs.errors import InvalidInput
 
 DELIMITERS = ",;\t"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+WORKBOOK_MARKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods; .xls
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ def read_table(content: bytes, columns: Sequence[str], required: Sequence[str]) 
 def decode(content: bytes) -> str:
     """UTF-8 with or without its mark, or UTF-16 with it. Any other is refused, not guessed: a wrong
     guess spoils names without anybody noticing."""
+    if content.startswith(WORKBOOK_MARKS):
+        what = "this is a workbook and no CSV. Save its sheet as “CSV UTF-8” and import that."
+        raise ImportRefused([Problem(1, what)])
     try:
         text = content.decode("utf-16" if content.startswith(UTF16_MARKS) else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -88,7 +92,8 @@ def decode(content: bytes) -> str:
         what = "this is not UTF-8. Save the file as “CSV UTF-8” and import it again."
         raise ImportRefused([Problem(line, what)]) from error
     if "\0" in text:
-        raise ImportRefused([Problem(text[: text.index("\0")].count("\n") + 1, "it holds a NUL.")])
+        what = "it holds a NUL. Save the file as “CSV UTF-8” and import it again."
+        raise ImportRefused([Problem(text[: text.index("\0")].count("\n") + 1, what)])
     return text
 
 

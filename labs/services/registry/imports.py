@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.db import transaction
 
 from labs import roles
+from labs.errors import SentBefore
 from labs.models import Clinic, Patient, Visit, Weight
 from labs.services import bulk
 from labs.services.events import record
@@ -26,7 +30,42 @@ PATIENT_COLUMNS = (
 )
 
 
-def import_patients(*, acting_user: User | None, clinic: Clinic, content: bytes) -> dict[str, Any]:
+SHOWN = 5  # lines of a checked file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What importing a file would do. `lines`: the first of them as they were read, empty where it
+    is no table at all. `report` as of `import_patients`, None where there are `problems`."""
+
+    lines: list[PatientLine] = field(default_factory=list)
+    report: dict[str, Any] | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def check_patients(*, acting_user: User | None, clinic: Clinic, content: bytes) -> Check:
+    """The import itself, taken back: what it says is what `import_patients` would say now. The ids
+    that it gives are others each time. Raises NotAllowed."""
+    roles.require(acting_user, clinic, "administer")
+    first: list[PatientLine] = []
+    try:
+        lines, problems = csv_patients.read(content, today(clinic))
+        first = copy.deepcopy(lines[:SHOWN])  # an id that is given is not one that was read
+        with transaction.atomic():
+            report = _bring(acting_user, clinic, lines, problems)
+            transaction.set_rollback(True)
+    except ImportRefused as refused:
+        return Check(lines=first, problems=refused.problems)
+    return Check(lines=first, report=report)
+
+
+def import_patients(
+    *,
+    acting_user: User | None,
+    clinic: Clinic,
+    content: bytes,
+    form_key: UUID | None = None,
+) -> dict[str, Any]:
     """Upsert patients and owners by the practice's own ids; an empty cell leaves what is stored. A
     patient without an id is the one animal of that owner with that name and species, else new, and
     given an id. A weight is a new weighing of today if it differs from the latest one.
@@ -36,48 +75,64 @@ def import_patients(*, acting_user: User | None, clinic: Clinic, content: bytes)
 
     Returns `created`, `updated`, `unchanged`, `weights`, `given` (line and new id), and where there
     are such `merged` (line, its id, the id it went to, whether it was taken). Idempotent but for
-    animals that have neither an id nor an owner. Raises ImportRefused, NotAllowed.
+    animals that have neither an id nor an owner: so a form that is sent twice has a `form_key`, and
+    adds them once. Raises ImportRefused, SentBefore, NotAllowed.
     """
-    roles.require(acting_user, clinic, "edit_patient")
+    roles.require(acting_user, clinic, "administer")
     lines, problems = csv_patients.read(content, today(clinic))
     with transaction.atomic():
-        # One import of a clinic at a time: two with the same new owner would make two of it.
-        Clinic.objects.select_for_update(no_key=True).get(pk=clinic.pk)
-        known = {
-            patient.patient_id: patient
-            for patient in bulk.find(
-                Patient.objects.filter(clinic=clinic).select_related("owner", "merged_into__owner"),
-                "patient_id",
-                (line.patient_id for line in lines if line.patient_id),
-            )
-        }
-        lines, merged = _follow_merges(lines, known)
-        owners, owner_of, more = resolve_owners(clinic, lines, known)
-        found, still_more = _without_id(clinic, lines, owner_of)
-        tests = [
-            Problem(line.number, f"{line.patient_id} is no animal: it is there for test orders.")
-            for line in lines
-            if line.patient_id in known and known[line.patient_id].is_test
-        ]
-        if problems := problems + more + still_more + tests:
-            raise ImportRefused(problems)
-        known |= found
-        owners.write()
-        for line in lines:
-            if line.number in owner_of:
-                line.patient["owner_id"] = owners.stored[owner_of[line.number]].pk
-        report = _write_patients(clinic, lines, known)
-        if merged:
-            report["merged"] = merged
-        report["weights"] = _write_weights(clinic, lines, known)
-        record(
-            "patients.imported",
-            clinic=clinic,
-            acting_user=acting_user,
-            source="command",
-            created=report["created"],
-            updated=report["updated"],
+        return _bring(acting_user, clinic, lines, problems, form_key)
+
+
+def _bring(
+    acting_user: User | None,
+    clinic: Clinic,
+    lines: list[PatientLine],
+    problems: list[Problem],
+    form_key: UUID | None = None,
+) -> dict[str, Any]:
+    """In the caller's transaction."""
+    # One import of a clinic at a time: two with the same new owner would make two of it.
+    Clinic.objects.select_for_update(no_key=True).get(pk=clinic.pk)
+    if form_key and Patient.objects.filter(clinic=clinic, form_key=form_key).exists():
+        raise SentBefore(
+            "Nothing was imported now: this form was sent before, and its patients are there."
         )
+    known = {
+        patient.patient_id: patient
+        for patient in bulk.find(
+            Patient.objects.filter(clinic=clinic).select_related("owner", "merged_into__owner"),
+            "patient_id",
+            (line.patient_id for line in lines if line.patient_id),
+        )
+    }
+    lines, merged = _follow_merges(lines, known)
+    owners, owner_of, more = resolve_owners(clinic, lines, known)
+    found, still_more = _without_id(clinic, lines, owner_of)
+    tests = [
+        Problem(line.number, f"{line.patient_id} is no animal: it is there for test orders.")
+        for line in lines
+        if line.patient_id in known and known[line.patient_id].is_test
+    ]
+    if problems := problems + more + still_more + tests:
+        raise ImportRefused(problems)
+    known |= found
+    owners.write()
+    for line in lines:
+        if line.number in owner_of:
+            line.patient["owner_id"] = owners.stored[owner_of[line.number]].pk
+    report = _write_patients(clinic, lines, known, form_key)
+    if merged:
+        report["merged"] = merged
+    report["weights"] = _write_weights(clinic, lines, known)
+    record(
+        "patients.imported",
+        clinic=clinic,
+        acting_user=acting_user,
+        source="command",
+        created=report["created"],
+        updated=report["updated"],
+    )
     return report
 
 
@@ -137,9 +192,12 @@ def _without_id(
 
 
 def _write_patients(
-    clinic: Clinic, lines: list[PatientLine], known: dict[str, Patient]
+    clinic: Clinic,
+    lines: list[PatientLine],
+    known: dict[str, Patient],
+    form_key: UUID | None,
 ) -> dict[str, Any]:
-    """Adds what is new to `known`."""
+    """Adds what is new to `known`. The first that is new has the form's key."""
     given, fresh, created = [], [], 0
     for line in lines:
         if not line.patient_id:
@@ -150,6 +208,8 @@ def _write_patients(
         if stored is None or _differs(stored, line.patient):
             before = {name: getattr(stored, name) for name in PATIENT_COLUMNS} if stored else {}
             patient = Patient(clinic=clinic, patient_id=line.patient_id, **(before | line.patient))
+            if stored is None and created == 1:
+                patient.form_key = form_key
             fresh.append(patient)
             known[line.patient_id] = patient
     bulk.upsert(fresh, unique=["clinic", "patient_id"], columns=_fields(PATIENT_COLUMNS))

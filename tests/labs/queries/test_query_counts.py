@@ -149,6 +149,7 @@ def addresses(clinic: Clinic) -> dict[str, str]:
         "reconciliation": reverse("labs:reconciliation"),
         "navigation": reverse("labs:nav"),
         "patients": reverse("labs:patients"),
+        "import patients": reverse("labs:import_patients"),
         "patients, searched": reverse("labs:patients") + "?q=rex+example",
         "patient": reverse("labs:patient", args=[biscuit.uuid]),
         "trends": reverse("labs:trends", args=[biscuit.uuid]),

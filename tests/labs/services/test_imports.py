@@ -4,16 +4,18 @@ import threading
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.apps import apps
 from django.db import connection, connections
 
-from labs.errors import NotAllowed
+from labs.errors import NotAllowed, SentBefore
 from labs.models import Clinic, LabEvent, Owner, Patient, Visit
 from labs.services.intake import journal
 from labs.services.registry import imports
 from labs.services.registry.csv_file import ImportRefused
-from labs.services.registry.imports import import_patients, import_visits
+from labs.services.registry.imports import check_patients, import_patients, import_visits
 from tests.factories import VENDOR, make_clinic, make_patient, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -279,11 +281,88 @@ def test_the_same_ids_in_another_clinic_are_other_animals() -> None:
     assert Owner.objects.count() == 2
 
 
-def test_only_who_works_there_may_import() -> None:
+def test_only_its_administrators_may_import() -> None:
     clinic = make_clinic()
-    charlie = make_staff(clinic=make_clinic("Oak Road Veterinary Clinic"))
-    with pytest.raises(NotAllowed):
-        import_patients(acting_user=charlie, clinic=clinic, content=HEADER.encode())
+    ada = make_staff("admin", clinic=clinic)
+    for stranger in (
+        make_staff("admin", clinic=make_clinic("Oak Road Veterinary Clinic")),
+        make_staff("vet", clinic=clinic),
+    ):
+        with pytest.raises(NotAllowed):
+            import_patients(acting_user=stranger, clinic=clinic, content=HEADER.encode())
+        with pytest.raises(NotAllowed):
+            check_patients(acting_user=stranger, clinic=clinic, content=HEADER.encode())
+    import_patients(acting_user=ada, clinic=clinic, content=f"{HEADER}\n{BISCUIT}".encode())
+    event = LabEvent.objects.get(verb="patients.imported")
+    assert (event.actor, event.source) == (ada, "")
+
+
+def everything() -> dict[str, list[dict[str, Any]]]:
+    """Every row of ours, the words that names are looked up by among them."""
+    return {
+        model._meta.label: list(model._base_manager.order_by("pk").values())
+        for model in apps.get_app_config("labs").get_models()
+    }
+
+
+# One file each of what an import knows: new, changed, as it was, weighed, without an id, merged
+# away, refused for a cell, for what is on record, and for the file as a whole.
+FILES = [
+    f"{HEADER}\n{BISCUIT}\n,Milo,cat,,,,,,,,,,,,\n,Pepper,cat,,,,,4.1,,,,Sam,Sample,,",
+    "patient_id,name,species,weight_kg\nP-1,Ada II,dog,9\nP-2,Bo,cat,\n",
+    "patient_id,name,species\nP-GONE,Ada,dog\n",
+    "patient_id,name,species,owner_last_name\nP-1,,dog,\nP-9,X,dog,Twice\n",
+    "patient_id,colour\nP-1,red\n",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_a_check_writes_nothing_and_says_what_the_import_says(text: str) -> None:
+    clinic = make_clinic()
+    ada = make_staff("admin", clinic=clinic)
+    known = [make_patient(clinic, name=name, patient_id=i) for name, i in (("Ada", "P-1"),)]
+    make_patient(clinic, name="Bo", species="cat", patient_id="P-2")
+    make_patient(clinic, name="Ada", patient_id="P-GONE", merged_into=known[0])
+    for owner_id in ("C-1", "C-2"):
+        Owner.objects.create(clinic=clinic, owner_id=owner_id, last_name="Twice")
+    before = everything()
+    check = check_patients(acting_user=ada, clinic=clinic, content=text.encode())
+    assert everything() == before
+    try:
+        report = import_patients(acting_user=ada, clinic=clinic, content=text.encode())
+    except ImportRefused as refused:
+        assert (check.report, check.problems) == (None, refused.problems)
+    else:
+        assert check.report is not None and not check.problems
+        # An id that is given is another one each time.
+        lines = [[given["line"] for given in each["given"]] for each in (check.report, report)]
+        assert lines[0] == lines[1]
+        assert check.report | {"given": []} == report | {"given": []}
+        assert everything() != before
+
+
+def test_a_check_shows_the_first_lines_as_they_were_read() -> None:
+    clinic = make_clinic()
+    lines = [BISCUIT, *(f",Cat {n},cat,,,,,,,,C-1,,Moser,," for n in range(20))]
+    check = check_patients(
+        acting_user=None, clinic=clinic, content="\n".join([HEADER, *lines]).encode()
+    )
+    assert len(check.lines) == imports.SHOWN
+    assert [line.number for line in check.lines] == list(range(2, 2 + imports.SHOWN))
+    assert [line.patient_id for line in check.lines[:3]] == ["P-10482", "", ""]
+    assert "owner_id" not in check.lines[0].patient
+
+
+def test_a_form_that_is_sent_twice_adds_its_animals_once() -> None:
+    clinic = make_clinic()
+    key, content = uuid4(), b"name,species\nMilo,cat\nBo,dog\n"
+    import_patients(acting_user=None, clinic=clinic, content=content, form_key=key)
+    with pytest.raises(SentBefore):
+        import_patients(acting_user=None, clinic=clinic, content=content, form_key=key)
+    assert Patient.objects.count() == 2
+    import_patients(acting_user=None, clinic=clinic, content=content, form_key=uuid4())
+    assert Patient.objects.count() == 4
 
 
 def test_statements_come_by_the_batch_not_by_the_row(django_assert_max_num_queries) -> None:  # type: ignore[no-untyped-def]
@@ -292,6 +371,9 @@ def test_statements_come_by_the_batch_not_by_the_row(django_assert_max_num_queri
     header = "patient_id,name,species,owner_id,owner_last_name,weight_kg"
     # About twenty of them count the names (labs/models/vocabulary.py); the more columns a patient
     # has, the fewer of them go into one statement on SQLite.
+    content = "\n".join([header, *lines]).encode()
+    with django_assert_max_num_queries(47):  # one more to take it back
+        check_patients(acting_user=None, clinic=clinic, content=content)
     with django_assert_max_num_queries(46):
         bring(clinic, *lines, header=header)
     with django_assert_max_num_queries(10):
