@@ -122,8 +122,19 @@ class PatientRows(ClinicQuerySet):
         self._owners_of(objs)
         ids = list({obj.patient_id for obj in objs})
         clinics = {obj.clinic_id for obj in objs}
-        with counted(clinics, lambda: self._read("patient_id", ids, clinic__in=clinics)):
-            return super().bulk_create(objs, *args, **kwargs)
+        made: list[Any] = []
+
+        def read() -> Iterator[Sequence[Any]]:
+            # What is written has its key by now. By the clinic and their ids PostgreSQL would look
+            # through the whole clinic for every 500 of a first import, whose rows it has not
+            # counted yet.
+            if made and all(obj.pk for obj in made):
+                return self._read("pk", [obj.pk for obj in made])
+            return self._read("patient_id", ids, clinic__in=clinics)
+
+        with counted(clinics, read):
+            made += super().bulk_create(objs, *args, **kwargs)
+        return made
 
     def _owners_of(self, objs: Sequence[Any]) -> None:
         field = self.model._meta.get_field("owner")

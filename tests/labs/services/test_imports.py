@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from labs.errors import NotAllowed, SentBefore
 from labs.models import Clinic, LabEvent, Owner, Patient, Visit
@@ -457,3 +458,17 @@ def test_results_are_taken_while_a_clinic_imports(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(imports, "_write_patients", write_while_a_result_comes)
     bring(clinic, BISCUIT)
+
+
+def test_what_was_written_is_counted_by_its_keys() -> None:
+    """By the clinic and their ids PostgreSQL looks through the whole clinic for every 500 of a
+    first import: 30,000 animals took four times as long."""
+    clinic = make_clinic()
+    lines = [f"P-{n},A{n},dog" for n in range(600)]
+    with CaptureQueriesContext(connection) as captured:
+        bring(clinic, *lines, header="patient_id,name,species")
+    said = [each["sql"] for each in captured]
+    written = max(at for at, sql in enumerate(said) if sql.startswith('INSERT INTO "labs_patient"'))
+    read = [sql for sql in said[written + 1 :] if 'FROM "labs_patient"' in sql]
+    assert read
+    assert not [sql for sql in read if '"labs_patient"."patient_id" IN' in sql]
