@@ -142,7 +142,9 @@ def addresses(made: Any) -> Addresses:
         "owner": lambda: f"/owners/{of(made.heavy).owner.uuid}/",
         "merge": lambda: patient("merge/"),
         "type a result": lambda: patient("type/"),
-        "move a request": lambda: f"/requests/{of(made.requests)}/move/?q={quote(typed())}",
+        "move a request, searched": lambda: (
+            f"/requests/{of(made.requests)}/move/?q={quote(typed())}"
+        ),
         "reconciliation": lambda: "/reconciliation/",
         "messages": lambda: "/messages/",
         "messages, one": lambda: f"/messages/{of(made.messages)}/",

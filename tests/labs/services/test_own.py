@@ -72,7 +72,7 @@ def test_an_own_range_stands_beside_the_delivered_one(clinic: Clinic, ada: User)
     client.force_login(ada)
     url = reverse("labs:request", args=[request.lab_report_id])
     page = client.get(url).content.decode()
-    cell = page.partition('class="r-range')[2].partition("</td>")[0]
+    cell = page.partition('<td class="r-range')[2].partition("</td>")[0]
     assert cell.index("4 - 16") < cell.index("own 5 - 10") < cell.index("high")
     assert f"Own range of {clinic}" in cell
     assert f"the range that {clinic} set for itself" in page

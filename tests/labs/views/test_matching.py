@@ -490,11 +490,12 @@ def test_a_superuser_may_look_through_the_admin_and_decides_nothing(world: World
     assert not MatchDecision.objects.exists()
 
 
-@pytest.mark.parametrize(("door", "statements"), [(STAFF, 29), (ADMIN, 31)])
+@pytest.mark.parametrize(("door", "statements"), [(STAFF, 28), (ADMIN, 30)])
 def test_the_page_costs_the_same_however_many_rows_there_are(
     world: World, door: str, statements: int, django_assert_num_queries: Any
 ) -> None:
     factories.make_request(world.biscuit, accepted=True)
+    world.page(door)  # the first look is put on record, by one statement more
     with django_assert_num_queries(statements):
         world.page(door)
     for number in range(12):

@@ -155,7 +155,7 @@ def test_abnormal_first_is_kept_and_taken_back(lab_request, alice):
 
     def order(query=""):
         text = client.get(address + query).content.decode()
-        return re.findall(r'class="r-code">(\w+)', text)
+        return re.findall(r'"row" class="r-code">(\w+)', text)
 
     assert order() == ["WBC", "XXX", "NEU", "PLT"]
     assert order("?order=abnormal") == ["PLT", "NEU", "XXX", "WBC"]
