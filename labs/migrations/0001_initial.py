@@ -744,7 +744,7 @@ class Migration(migrations.Migration):
             name='EventWords',
             fields=[
                 ('event', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='words', serialize=False, to='labs.labevent')),
-                ('text', models.CharField(max_length=300)),
+                ('text', models.TextField()),
             ],
         ),
         migrations.CreateModel(

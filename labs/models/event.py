@@ -74,12 +74,12 @@ class EventWords(models.Model):
     people write names, and an owner's go when they ask for it (services/privacy/erasing.py), while
     the row stays as it is. The database lets nothing else of it change."""
 
-    LONGEST = 300
+    LONGEST = 300  # as written; what stands for an erased name may be longer than it
 
     event = models.OneToOneField(
         LabEvent, on_delete=models.PROTECT, primary_key=True, related_name="words"
     )
-    text = models.CharField(max_length=LONGEST)
+    text = models.TextField()
 
     objects = AppendOnlyQuerySet.as_manager()
 

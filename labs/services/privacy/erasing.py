@@ -5,8 +5,7 @@ What goes: name, phone and e-mail of the owner; what was typed at the analyzer o
 was, on every result of their animals; the bodies of the messages that named them, in and out; what
 was sent of an order; what the screens of a match showed; and their name, phone and e-mail wherever
 people wrote them (labs/queries/registry/owner_words.py), but where somebody says that a word only
-looks like it. What stays, and why,
-the page says before (`KEPT`). There is no way back.
+looks like it. What stays, and why, the page says before (`KEPT`). There is no way back.
 
 A body that holds several owners' animals is a list of messages, each of which is a message of its
 own with its own body: the list's body goes as a whole, the others' own bodies stay.

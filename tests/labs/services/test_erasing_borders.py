@@ -30,6 +30,7 @@ from labs.models import (
     UnmatchedResult,
 )
 from labs.queries.registry import owner_data, owner_words
+from labs.services.events import record
 from labs.services.orders import emergency, emergency_codes
 from labs.services.orphaned import matching
 from labs.services.privacy import erasing
@@ -222,6 +223,17 @@ def test_only_whole_words_are_hers(held: Held) -> None:
     erase(held)
     assert OwnerTold.objects.get().what == "[erased] and [erased]: Annual limits"
     assert len(FollowUp.objects.get().what) <= 200
+
+
+def test_a_name_at_the_end_of_the_longest_words_goes_too(held: Held) -> None:
+    """What stands for it is longer. Cut to the old length it was no sign of an erasure any more:
+    the database refused the change, and she could not be erased at all."""
+    held.owner.last_name = "Li"
+    held.owner.save()
+    words = "a " * ((EventWords.LONGEST - 2) // 2) + "Li"
+    record("request.moved", clinic=held.clinic, request=held.request, words=words)
+    erase(held)
+    assert EventWords.objects.get().text == words[:-2] + "[erased]"
 
 
 def test_an_animal_that_bears_her_number_is_not_hers(held: Held) -> None:
