@@ -59,6 +59,7 @@ def test_three_keys_match_and_a_mistake_is_taken_back(page: Any, orphan: str) ->
     press(page, "s")
     page.keyboard.type("P-10417", delay=120)
     page.locator("#found a", has_text="Tango").click()
+    page.wait_for_url("**candidate=**")  # the key must not come to the page that is being left
     press(page, "1")
     press(page, "Enter")
     page.get_by_text("Attached to Tango").first.wait_for()

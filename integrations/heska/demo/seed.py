@@ -13,6 +13,7 @@ from integrations.heska.demo.practices import ELM, OAK, PRACTICES, new_passwords
 from labs.errors import InvalidInput
 from labs.models import Clinic, LabEvent
 from labs.services.events import record
+from labs.services.reviews import escalation
 
 SEEDED = "demo.seeded"
 
@@ -29,6 +30,7 @@ def seed() -> bool:
         files.write_json("logins.json", logins)
         files.write_json("live.json", live)
         (files.folder() / "simulator.json").unlink(missing_ok=True)  # of an earlier database
+        escalation.sweep()  # else the first page shows no alarm until the scheduler's first round
     elif files.read("logins.json") is None:
         files.write_json("logins.json", new_passwords())
     files.write_simulator()
