@@ -26,11 +26,11 @@ NOTHING_TO_COME = ("complete", "cancelled")
 UNDELIVERED = timedelta(minutes=15)
 
 
-def works_now(path: str = "") -> Q:
+def works_now(path: str = "", *, now: Any = None) -> Q:
     """Of a place at a clinic, reached by that lookup: its end, if it has one, is still to come.
     Give it to the same `filter()` as the person, or another colleague's place would do."""
     name = f"{path}__ends_at" if path else "ends_at"
-    return Q(**{name: None}) | Q(**{f"{name}__gt": timezone.now()})
+    return Q(**{name: None}) | Q(**{f"{name}__gt": now or timezone.now()})
 
 
 class ClinicQuerySet(models.QuerySet[Any]):

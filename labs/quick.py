@@ -66,16 +66,24 @@ class Compiled:
 
 
 class Records(Compiled):
-    """The same for model instances: of `query`, and of what it reaches by each path of `related`
-    (`select_related`), each path after the one that it begins with. An empty column list of a
-    path is all of its model's columns."""
+    """The same for model instances: of `query`, with its annotations of those names, and of what it
+    reaches by each path of `related` (`select_related`), each path after the one that it begins
+    with. No columns (`only`, or of a path) are all of the model's columns."""
 
-    def __init__(self, query: models.QuerySet[Any, Any], **related: Sequence[str]) -> None:
-        self._parts = [_Part(query.model, "", ())]
+    def __init__(
+        self,
+        query: models.QuerySet[Any, Any],
+        *annotations: str,
+        only: Sequence[str] = (),
+        **related: Sequence[str],
+    ) -> None:
+        self._parts = [_Part(query.model, "", only)]
         for path, columns in related.items():
             model = _reached(query.model, path)
             self._parts.append(_Part(model, path, columns))
-        super().__init__(query.values_list(*(name for part in self._parts for name in part.names)))
+        self._annotations = annotations
+        names = [name for part in self._parts for name in part.names]
+        super().__init__(query.values_list(*names, *annotations))
 
     def all(self, **values: Any) -> list[Any]:
         made = []
@@ -86,9 +94,11 @@ class Records(Compiled):
                 end = start + len(part.columns)
                 instance = part.instance(row[start:end])
                 instances[part.path] = instance
-                if part.path and instance is not None:
-                    setattr(instances[part.parent], part.name, instance)
+                if part.path and instances[part.parent] is not None:
+                    part.attach(instances[part.parent], instance)
                 start = end
+            for name, value in zip(self._annotations, row[start:], strict=True):
+                setattr(instances[""], name, value)
             made.append(instances[""])
         return made
 
@@ -110,6 +120,14 @@ class _Part:
             return None
         return self.model.from_db(connection.alias, self.columns, row)
 
+    def attach(self, parent: models.Model, instance: models.Model | None) -> None:
+        """As `select_related` does: what is not there is not looked for again."""
+        if instance is not None:
+            setattr(parent, self.name, instance)
+        else:
+            relation: Any = parent._meta.get_field(self.name)
+            relation.set_cached_value(parent, None)
+
 
 def _reached(model: type[models.Model], path: str) -> type[models.Model]:
     for name in path.split("__"):
@@ -118,6 +136,11 @@ def _reached(model: type[models.Model], path: str) -> type[models.Model]:
             raise TypeError(f"{path} leads to no model.")
         model = related
     return model
+
+
+def all_but(model: type[models.Model], *names: str) -> list[str]:
+    """Columns for `Records`, without the large ones that a page does not need (`defer`)."""
+    return [f.attname for f in _columns(model)[1:] if f.name not in names]
 
 
 def insert(*instances: models.Model) -> None:

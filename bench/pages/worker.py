@@ -24,7 +24,6 @@ Addresses = dict[str, Callable[[], str]]
 def main(results: int, patients: int) -> None:
     from django.db import connection
     from django.test import Client
-    from django.test.utils import setup_test_environment
 
     from bench.intake.processes import postmaster, seconds
     from bench.pages.load import load, loaded
@@ -32,7 +31,6 @@ def main(results: int, patients: int) -> None:
     from tests.signed_in import force_login
 
     logging.disable(logging.INFO)
-    setup_test_environment()
     call_command("migrate", verbosity=0)
     started = time.perf_counter()
     if not Clinic.objects.filter(public_id="bench").exists():

@@ -23,6 +23,7 @@ from django_htmx.middleware import HtmxDetails
 from labs.models import Clinic, Membership, Role
 from labs.queries.overview.nav import Nav
 from labs.querysets import works_now
+from labs.quick import Given, Records
 from labs.roles import RIGHTS
 
 P = ParamSpec("P")
@@ -36,6 +37,13 @@ ENTERED = "entered_clinics"  # the session's key: primary key of the clinic, unt
 BEGAN = "began_at"  # the session's key: seconds, of the sign-in with a password
 IDLE = "idle_minutes"  # the session's key: what the clinic says, for pims/idle.py
 ACTIVE_CLINIC = "clinic"  # the session's key; its value is a clinic's public id
+# Of a person, who is active if they are signed in.
+PLACES = Records(
+    Membership.objects.filter(works_now(now=Given("now")), user=Given("user")).order_by(
+        "clinic__name", "pk"
+    ),
+    clinic=(),
+)
 
 
 class StaffRequest(HttpRequest):
@@ -61,11 +69,7 @@ def staff_required(
         if not request.user.is_authenticated:
             return _to_login(request)
         request.at_desk_too = True
-        request.memberships = list(
-            Membership.objects.of(request.user)
-            .select_related("clinic")
-            .order_by("clinic__name", "pk")
-        )
+        request.memberships = PLACES.all(user=request.user.pk, now=timezone.now())
         if not proven_as_administrator(request):
             logout(request)
             return _to_login(request)

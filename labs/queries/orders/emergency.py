@@ -18,6 +18,7 @@ from labs.models import (
     UnmatchedState,
 )
 from labs.models.result import is_critical
+from labs.quick import Given, Records
 
 SHOWN_CRITICAL = 4
 # As the alphabet of radio and aviation has it; digits are read as they are.
@@ -77,17 +78,21 @@ class Emergency:
         return "-".join(map(str, (*parts, int(self.is_open))))
 
 
+def _on_worklist(clinic: Any, now: Any) -> Any:
+    waiting = UnmatchedResult.objects.waiting().filter(clinic=clinic, emergency__isnull=False)
+    codes = EmergencyCode.objects.filter(clinic=clinic)
+    return codes.open(now) | codes.filter(pk__in=waiting.values("emergency"))
+
+
+ON_WORKLIST = Records(
+    _on_worklist(Given("clinic"), Given("now")), patient=(), patient__owner=(), made_by=()
+)
+
+
 def on_worklist(clinic: Clinic) -> list[Emergency]:
     """What somebody must not forget: codes that are open, and those with results that wait. Three
     statements, one where there is none."""
-    waiting = UnmatchedResult.objects.waiting().filter(clinic=clinic, emergency__isnull=False)
-    codes = EmergencyCode.objects.filter(clinic=clinic)
-    shown = list(
-        (codes.open() | codes.filter(pk__in=waiting.values("emergency"))).select_related(
-            "patient__owner", "made_by"
-        )
-    )
-    return emergencies(shown)
+    return emergencies(ON_WORKLIST.all(clinic=clinic.pk, now=timezone.now()))
 
 
 def rows() -> Any:

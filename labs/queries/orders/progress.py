@@ -20,6 +20,7 @@ from labs.models import (
 )
 from labs.queries.words import Chip, clock, duration
 from labs.querysets import UNDELIVERED
+from labs.quick import Compiled, Given, Records
 
 # From placing the order to the sample lying in the analyzer; a panel's usual time starts there.
 LOADING = timedelta(minutes=15)
@@ -74,12 +75,19 @@ class Due:
     why: str = ""
 
 
+LEARNT = Records(Turnaround.objects.filter(clinic=Given("clinic")))
+SET_HERE = Compiled(
+    OwnPanel.objects.filter(clinic=Given("clinic"), usual_minutes__isnull=False).values_list(
+        "panel__code", "usual_minutes"
+    )
+)
+
+
 def turnarounds(clinic_id: int) -> Turnarounds:
     """Two queries."""
-    set_here = OwnPanel.objects.filter(clinic=clinic_id, usual_minutes__isnull=False)
     return Turnarounds(
-        learnt={row.analyzer_model: row for row in Turnaround.objects.filter(clinic=clinic_id)},
-        minutes=dict(set_here.values_list("panel__code", "usual_minutes")),
+        learnt={row.analyzer_model: row for row in LEARNT.all(clinic=clinic_id)},
+        minutes=dict(SET_HERE.rows(clinic=clinic_id)),
     )
 
 

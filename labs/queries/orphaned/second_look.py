@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Exists, OuterRef, QuerySet
 
 from labs.models import MatchDecision
@@ -9,7 +11,7 @@ from labs.models import MatchDecision
 Action = MatchDecision.Action
 
 
-def to_check(clinic_id: int) -> QuerySet[MatchDecision]:
+def to_check(clinic_id: Any) -> QuerySet[MatchDecision]:
     """Of a clinic those that stand and that nobody but the matcher has looked at, however old."""
     checked = MatchDecision.objects.filter(
         unmatched=OuterRef("unmatched"), action=Action.CHECK, pk__gt=OuterRef("pk")

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from django.db.models import (
@@ -51,6 +50,8 @@ from labs.queries.overview.worklist_filters import Filters
 from labs.queries.paging import PAGE, Page, page_of
 from labs.queries.readings.summary import Summary, summaries
 from labs.queries.words import Chip
+from labs.querysets import UNDELIVERED
+from labs.quick import Compiled, Given, Records
 
 FOLD = 15  # rows of a section on the home page; the section's own page has all
 RECENT = timedelta(hours=24)
@@ -99,8 +100,13 @@ def worklist(
     names = [only] if only else list(SECTIONS)
     now = timezone.now()
     known = turnarounds(clinic.pk)
-    loaders = LOADERS | {"running": partial(_running, known)}
-    pages = {name: loaders[name](clinic, chosen, number, PAGE if only else FOLD) for name in names}
+    size = PAGE if only else FOLD
+    pages = {
+        name: _running(clinic, chosen, known, now, number, size)
+        if name == "running"
+        else _page(name, clinic, chosen, now, number, size)
+        for name in names
+    }
     requests = [request for page in pages.values() for request in page.rows]
     prefetch_related_objects(
         requests, Prefetch("tests", RequestedTest.objects.select_related("panel"))
@@ -162,7 +168,7 @@ def _count(name: str, clinic: Clinic, chosen: Filters) -> int:
     return requests.open().exclude(pk__in=stuck.values("pk")).count()
 
 
-def _of(clinic: Clinic, chosen: Filters) -> QuerySet[Any]:
+def _of(clinic: Any, chosen: Filters) -> QuerySet[Any]:
     """With whether something came for it that is not among its results."""
     held = UnmatchedResult.objects.waiting().filter(suggested_request=OuterRef("pk"))
     unread = Message.objects.filter(request=OuterRef("pk"), state=MessageState.QUARANTINED)
@@ -174,7 +180,7 @@ def _of(clinic: Clinic, chosen: Filters) -> QuerySet[Any]:
     return rows
 
 
-def _review(clinic: Clinic, chosen: Filters, number: int, size: int) -> Page[LabRequest]:
+def _review(clinic: Any, chosen: Filters, _: Any) -> QuerySet[Any]:
     """Critical first, then changed after review, then what waits longest."""
     runs = TestRun.objects.filter(request=OuterRef("pk"), review_state__in=TO_REVIEW)
     critical = Observation.objects.filter(
@@ -194,7 +200,7 @@ def _review(clinic: Clinic, chosen: Filters, number: int, size: int) -> Page[Lab
         .annotate(first=Min("received_at"))
         .values("first")
     )
-    rows = (
+    rows: QuerySet[Any] = (
         _of(clinic, chosen)
         .filter(Exists(runs))
         .annotate(
@@ -204,18 +210,60 @@ def _review(clinic: Clinic, chosen: Filters, number: int, size: int) -> Page[Lab
         )
         .order_by("-is_critical", "-is_changed", "waiting_since", "pk")
     )
-    return page_of(rows, number, size)
+    return rows
 
 
-def _running(
-    known: Turnarounds, clinic: Clinic, chosen: Filters, number: int, size: int
+def _attention(clinic: Any, chosen: Filters, sent_before: Any) -> QuerySet[Any]:
+    waiting = LabRequest.objects.filter(clinic=clinic).needing_a_person(sent_before=sent_before)
+    rows = _of(clinic, chosen).filter(pk__in=waiting.values("pk"))
+    return rows.order_by("requested_at", "pk")
+
+
+def _recent(clinic: Any, chosen: Filters, since: Any) -> QuerySet[Any]:
+    rows = _of(clinic, chosen).filter(reviewed_at__gte=since)
+    return rows.order_by("-reviewed_at", "-pk")
+
+
+# Each is given a clinic, what is chosen, and the moment that is so long ago.
+ROWS: dict[str, Callable[[Any, Filters, Any], QuerySet[Any]]] = {
+    "review": _review,
+    "attention": _attention,
+    "recent": _recent,
+}
+AGO = {"attention": UNDELIVERED, "recent": RECENT}
+# Of the home page, which everybody has open all day.
+FIRST = {
+    name: Records(
+        rows(Given("clinic"), EVERYTHING, Given("at"))[: FOLD + 1],
+        *("is_held", "is_unread"),
+        *(("waiting_since",) if name == "review" else ()),
+        patient=(),
+        patient__owner=(),
+        submission=(),
+        assigned_to=(),
+    )
+    for name, rows in ROWS.items()
+}
+
+
+def _page(
+    name: str, clinic: Clinic, chosen: Filters, now: datetime, number: int, size: int
 ) -> Page[LabRequest]:
-    """Late first. What is due when is reckoned here from the tests that are open, as no clinic has
-    many requests open: their dates are read, and then one page of them."""
-    open_tests = (
+    at = {"at": now - AGO[name]} if name in AGO else {}
+    if chosen or (number, size) != (1, FOLD):
+        return page_of(ROWS[name](clinic, chosen, at.get("at")), number, size)
+    found = FIRST[name].all(clinic=clinic.pk, **at)
+    return Page(rows=found[:FOLD], number=1, more=len(found) > FOLD, size=FOLD)
+
+
+def _running_dates(clinic: Any, chosen: Filters, sent_before: Any) -> QuerySet[Any, Any]:
+    """Of each open request a row for each of its tests. What is due when is reckoned from them, as
+    no clinic has many requests open."""
+    stuck = LabRequest.objects.filter(clinic=clinic).needing_a_person(sent_before=sent_before)
+    rows: QuerySet[Any, Any] = (
         LabRequest.objects.filter(chosen.q(), clinic=clinic)
         .open()
-        .exclude(pk__in=LabRequest.objects.filter(clinic=clinic).needing_a_person().values("pk"))
+        .exclude(pk__in=stuck.values("pk"))
         .order_by()
         .values_list(
             "pk",
@@ -227,6 +275,21 @@ def _running(
             "tests__panel__usual_minutes",
         )
     )
+    return rows
+
+
+RUNNING_DATES = Compiled(_running_dates(Given("clinic"), EVERYTHING, Given("sent_before")))
+
+
+def _running(
+    clinic: Clinic, chosen: Filters, known: Turnarounds, now: datetime, number: int, size: int
+) -> Page[LabRequest]:
+    """Late first: the dates of all are read, and then one page of them."""
+    before = now - UNDELIVERED
+    if chosen:
+        open_tests = list(_running_dates(clinic, chosen, before))
+    else:
+        open_tests = RUNNING_DATES.rows(clinic=clinic.pk, sent_before=before)
     latest: dict[int, datetime] = {}
     for pk, ordered, accepted, state, *test in open_tests:
         begun = max(ordered, accepted or ordered)
@@ -237,24 +300,6 @@ def _running(
     found = {request.pk: request for request in _of(clinic, chosen).filter(pk__in=keys)}
     rows = [found[pk] for pk in keys if pk in found]
     return Page(rows=rows[:size], number=number, more=len(keys) > size, size=size)
-
-
-def _attention(clinic: Clinic, chosen: Filters, number: int, size: int) -> Page[LabRequest]:
-    waiting = LabRequest.objects.filter(clinic=clinic).needing_a_person()
-    rows = _of(clinic, chosen).filter(pk__in=waiting.values("pk"))
-    return page_of(rows.order_by("requested_at", "pk"), number, size)
-
-
-def _recent(clinic: Clinic, chosen: Filters, number: int, size: int) -> Page[LabRequest]:
-    rows = _of(clinic, chosen).filter(reviewed_at__gte=timezone.now() - RECENT)
-    return page_of(rows.order_by("-reviewed_at", "-pk"), number, size)
-
-
-LOADERS: dict[str, Callable[[Clinic, Filters, int, int], Page[LabRequest]]] = {
-    "review": _review,
-    "attention": _attention,
-    "recent": _recent,
-}
 
 
 def version(clinic: Clinic, nav: Nav) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from labs import pdf, vendors
+from labs import pdf, quick, vendors
 from labs.models import ClinicLogo, LabEvent, LabRequest, Owner, Patient, TestState
 from labs.models.result import VOID_STATUSES
 from labs.paper import OwnerReport, Panel, Reading
@@ -204,14 +204,19 @@ class Given:
     current: Mapping[str, int]
 
 
+GIVEN_OUT = quick.Records(
+    LabEvent.objects.filter(
+        request=quick.Given("request"), verb__in=[PRINTED, SENT, NOT_SENT, TOLD]
+    ).order_by("pk"),
+    actor=(),
+    patient=(),
+)
+
+
 def given(request: LabRequest, results: Results) -> Given:
     """Two statements, one where nothing was given out. The last that each owner got counts: who got
     the corrected one after the wrong one is told."""
-    events = list(
-        LabEvent.objects.filter(request=request, verb__in=[PRINTED, SENT, NOT_SENT, TOLD])
-        .select_related("actor", "patient")
-        .order_by("pk")
-    )
+    events = GIVEN_OUT.all(request=request.pk)
     failed = {event.data.get("sending") for event in events if event.verb == NOT_SENT}
     last: dict[tuple[Any, Any], LabEvent] = {}
     told: dict[tuple[Any, Any], Any] = {}

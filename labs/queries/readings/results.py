@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from labs import interference
@@ -17,6 +17,7 @@ from labs.models import (
     LabRequest,
     LabResult,
     MatchDecision,
+    Message,
     Observation,
     Patient,
     ResultStatus,
@@ -31,6 +32,7 @@ from labs.queries.readings.history import Earlier, code_of, history, key_of
 from labs.queries.readings.own_ranges import OwnRanges, own_ranges
 from labs.queries.readings.result_rows import Row, row_of, urgency
 from labs.queries.words import Chip
+from labs.quick import Given, Records, all_but
 from labs.services.intake.versions import newest_readings
 
 ADULT = timedelta(days=365)
@@ -154,53 +156,59 @@ class Results:
         )
 
 
+def _versions() -> QuerySet[LabResult]:
+    active = MatchDecision.objects.filter(unmatched=OuterRef("run__unmatched"), active=True)
+    unchecked = to_check(Given("clinic")).filter(unmatched=OuterRef("run__unmatched"))
+    rows: QuerySet[LabResult] = LabResult.objects.filter(run__request=Given("request")).order_by(
+        "pk"
+    )
+    return rows.annotate(
+        by_rule=Exists(active.filter(method="auto")),
+        matched_at=Subquery(active.values("at")[:1]),
+        unchecked=Exists(unchecked),
+    )
+
+
+VERSIONS = Records(
+    _versions(),
+    *("by_rule", "matched_at", "unchecked"),
+    run=(),
+    run__requested_test=(),
+    run__unmatched=(),
+    message=all_but(Message, "raw", "reply"),
+    typed_by=(),
+)
+ROWS = Records(
+    Observation.objects.filter(run__request=Given("request")).order_by("result", "position", "pk"),
+    result=(),
+    run=(),
+    analyte=(),
+)
+REVIEWS = Records(Review.objects.filter(run__request=Given("request")), reviewed_by=(), result=())
+FILES = Records(
+    Attachment.objects.filter(
+        message__in=LabResult.objects.filter(run__request=Given("request")).values("message")
+    ),
+    only=all_but(Attachment, "content"),
+    result=(),
+)
+
+
 def results_of(
     request: LabRequest, *, only_reviewed: bool = False, abnormal_first: bool = False
 ) -> Results:
     """Everything that came for a request, in the order of its tests. `request` with its patient.
     `only_reviewed`: earlier values too are only those that a veterinarian has signed."""
     versions: dict[int, list[LabResult]] = defaultdict(list)
-    for version in (
-        LabResult.objects.filter(run__request=request)
-        .select_related("run__requested_test", "run__unmatched", "message", "typed_by")
-        .annotate(
-            by_rule=Exists(
-                MatchDecision.objects.filter(
-                    unmatched=OuterRef("run__unmatched"), active=True, method="auto"
-                )
-            ),
-            matched_at=Subquery(
-                MatchDecision.objects.filter(
-                    unmatched=OuterRef("run__unmatched"), active=True
-                ).values("at")[:1]
-            ),
-            unchecked=Exists(
-                to_check(request.clinic_id).filter(unmatched=OuterRef("run__unmatched"))
-            ),
-        )
-        .defer("message__raw", "message__reply")
-        .order_by("pk")
-    ):
+    for version in VERSIONS.all(request=request.pk, clinic=request.clinic_id):
         versions[version.run_id].append(version)
     rows: dict[int, list[Observation]] = defaultdict(list)
-    for row in (
-        Observation.objects.filter(run__request=request)
-        .select_related("result", "run", "analyte")
-        .order_by("result", "position", "pk")
-    ):
+    for row in ROWS.all(request=request.pk):
         rows[row.run_id].append(row)
     reviews: dict[int, list[Review]] = defaultdict(list)
-    for review in Review.objects.filter(run__request=request).select_related(
-        "reviewed_by", "result"
-    ):
+    for review in REVIEWS.all(request=request.pk):
         reviews[review.run_id].append(review)
-    files = list(
-        Attachment.objects.filter(
-            message__in=LabResult.objects.filter(run__request=request).values("message")
-        )
-        .select_related("result")
-        .defer("content")
-    )
+    files = FILES.all(request=request.pk)
     current = [(next(v for v in found if v.current), found) for found in versions.values()]
     shown = [row for found in rows.values() for row in found if row.current]
     ranges = own_ranges(

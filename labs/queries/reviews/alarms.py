@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, prefetch_related_objects
 from django.utils import timezone
 
 from labs.models import Alarm, AlarmNotice, Clinic, LabRequest, Membership
+from labs.quick import Given, Records
 from labs.services.reviews import escalation
 
 SHOWN = 100
@@ -76,15 +77,22 @@ def alarms_page(clinic: Clinic) -> AlarmsPage:
     )
 
 
+OF_REQUEST = Records(
+    Alarm.objects.filter(run__request=Given("request")).order_by("-pk"),
+    run=(),
+    run__request=(),
+    run__request__patient=(),
+    ended_by=(),
+    result=(),
+)
+
+
 def of_request(request: LabRequest) -> list[Shown]:
     """The newest first. Two statements, one where there is none."""
-    rows = (
-        Alarm.objects.filter(run__request=request)
-        .select_related("run__request__patient", "ended_by", "result")
-        .prefetch_related(Prefetch("notices", AlarmNotice.objects.select_related("user")))
-        .order_by("-pk")
-    )
-    return [_shown(alarm) for alarm in rows]
+    alarms = OF_REQUEST.all(request=request.pk)
+    told = Prefetch("notices", AlarmNotice.objects.select_related("user"))
+    prefetch_related_objects(alarms, told)
+    return [_shown(alarm) for alarm in alarms]
 
 
 def _shown(alarm: Alarm) -> Shown:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.utils import timezone
 
 from labs.models import Clinic, FollowUp, HandOver, LabRequest, OwnerTold, Patient
 from labs.queries.readings.results import RunView
+from labs.quick import Given, Records
 from labs.services.reviews import escalation
 
 SHOWN = 50
@@ -39,37 +41,53 @@ class Care:
         return [each for each in self.follow_ups if each.done_at is None]
 
 
+FOLLOW_UPS = Records(
+    FollowUp.objects.filter(request=Given("request")), assigned_to=(), made_by=(), done_by=()
+)
+TOLD = Records(OwnerTold.objects.filter(request=Given("request")), told_by=())
+HANDED = Records(HandOver.objects.filter(request=Given("request"))[:1], given_by=(), given_to=())
+
+
 def care_of(request: LabRequest, runs: Iterable[RunView]) -> Care:
     """Four statements. `runs` as shown."""
     newest = max((run.current.received_at for run in runs), default=None)
-    told = OwnerTold.objects.filter(request=request).select_related("told_by")
+    told = TOLD.all(request=request.pk)
     staff = list(
         escalation.staff_of(request.clinic).select_related("user").order_by("user__last_name", "pk")
     )
-    hand_overs = HandOver.objects.filter(request=request)
     return Care(
-        follow_ups=list(
-            FollowUp.objects.filter(request=request).select_related(
-                "assigned_to", "made_by", "done_by"
-            )
-        ),
+        follow_ups=FOLLOW_UPS.all(request=request.pk),
         told=[
             Told(said=said, outdated=newest is not None and newest > said.told_at) for said in told
         ],
-        handed=hand_overs.select_related("given_by", "given_to").first(),
+        handed=HANDED.first(request=request.pk),
         staff=[place.user for place in staff],
         vets=[place.user for place in staff if place.role == "vet"],
     )
 
 
+def _due(**whose: Any) -> Records:
+    rows = FollowUp.objects.filter(
+        clinic=Given("clinic"), done_at=None, due_on__lte=Given("today"), **whose
+    )
+    return Records(
+        rows.order_by("due_on", "pk")[:SHOWN],
+        assigned_to=(),
+        request=(),
+        request__patient=(),
+        request__patient__owner=(),
+    )
+
+
+DUE, DUE_OF = _due(), _due(assigned_to=Given("user"))
+
+
 def follow_ups_due(clinic: Clinic, user: User | None = None) -> list[FollowUp]:
     """Not done, and due today or before by the clinic's clock; of `user` alone, or all. One
     statement."""
-    rows = FollowUp.objects.filter(clinic=clinic, done_at=None, due_on__lte=today(clinic))
-    if user is not None:
-        rows = rows.filter(assigned_to=user)
-    rows = rows.select_related("assigned_to", "request__patient__owner")
-    return list(rows.order_by("due_on", "pk")[:SHOWN])
+    given = {"clinic": clinic.pk, "today": today(clinic)}
+    found: list[FollowUp] = DUE.all(**given) if user is None else DUE_OF.all(user=user.pk, **given)
+    return found
 
 
 def follow_ups_of(patient: Patient) -> list[FollowUp]:
