@@ -1,5 +1,5 @@
 """One error tree. `message` is for the person in front of the screen: what is wrong and what to do
-next; `code` is for programs."""
+next; `code` is for programs; `field` is the one of a form that is to blame, where it is one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from __future__ import annotations
 class LabError(Exception):
     code = "error"
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, field: str = "") -> None:
         super().__init__(message)
         self.message = message
+        self.field = field
 
 
 class AppendOnly(LabError):

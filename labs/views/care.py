@@ -17,14 +17,17 @@ from labs.queries.reviews.review import to_sign_together
 from labs.services.reviews import care, escalation, review
 from labs.views.access import StaffRequest, laboratory_required, load, right_required
 from labs.views.numbers import number
+from labs.views.requests import Refused, show
 
 ONLY_VETS = "Only a veterinarian of the clinic signs results."
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @laboratory_required
 def follow_up(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     lab_request = _load(request, lab_report_id)
+    if request.method != "POST":  # back to the page of a refused form, after signing in again
+        return redirect("labs:request", lab_report_id=lab_report_id)
     try:
         due_on = date.fromisoformat(request.POST.get("due_on", ""))
     except ValueError:
@@ -38,7 +41,7 @@ def follow_up(request: StaffRequest, lab_report_id: str) -> HttpResponse:
             due_on=due_on,
         )
     except LabError as error:
-        messages.error(request, error.message)
+        return show(request, lab_report_id, refused=_refused(request, "follow_up", error))
     else:
         name = made.assigned_to.get_full_name() or made.assigned_to.get_username()
         messages.success(request, f"{name} sees to it by {made.due_on.isoformat()}.")
@@ -63,16 +66,18 @@ def done(request: StaffRequest, uuid: UUID) -> HttpResponse:
     return redirect("labs:request", lab_report_id=row.request.lab_report_id)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @laboratory_required
 def told(request: StaffRequest, lab_report_id: str) -> HttpResponse:
     lab_request = _load(request, lab_report_id)
+    if request.method != "POST":
+        return redirect("labs:request", lab_report_id=lab_report_id)
     try:
         care.tell_owner(
             acting_user=request.user, request=lab_request, what=request.POST.get("what", "")
         )
     except LabError as error:
-        messages.error(request, error.message)
+        return show(request, lab_report_id, refused=_refused(request, "told", error))
     else:
         messages.success(request, "On record, in your name: the owner was told.")
     return redirect("labs:request", lab_report_id=lab_report_id)
@@ -124,6 +129,17 @@ def _chosen(text: str) -> tuple[str, int] | None:
     """A request's id and the version of it that was shown."""
     lab_report_id, _, version = text.partition(":")
     return (lab_report_id, number(version)) if number(version) >= 0 else None
+
+
+def _refused(request: StaffRequest, form: str, error: LabError) -> Refused:
+    return Refused(
+        form=form,
+        what=request.POST.get("what", ""),
+        person=number(request.POST.get("person", "")),
+        due_on=request.POST.get("due_on", ""),
+        why=error.message,
+        field=error.field,
+    )
 
 
 def _person(request: StaffRequest, lab_request: LabRequest) -> User | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import uuid4
 
 from django.contrib import messages
@@ -33,6 +34,19 @@ NOT_REVIEWED = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A form that was not taken: which, what was typed into it, and why. `field`: the one to
+    blame, where it is one."""
+
+    form: str
+    what: str
+    why: str
+    field: str
+    person: int = -1
+    due_on: str = ""
+
+
 @require_GET
 @staff_required
 def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
@@ -43,6 +57,13 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
         )
         if unchanged(request, head(light)):
             return HttpResponse(status=204)
+    return show(request, lab_report_id)
+
+
+def show(
+    request: StaffRequest, lab_report_id: str, *, refused: Refused | None = None
+) -> HttpResponse:
+    """The page; with a form of it that was refused, which stands there as it was typed."""
     lab_request = load(request, heads().for_user(request.user), lab_report_id=lab_report_id)
     at_desk = "unreviewed" not in request.rights
     if at_desk and not all_reviewed(lab_request):
@@ -72,9 +93,10 @@ def page(request: StaffRequest, lab_report_id: str) -> HttpResponse:
         "form_key": uuid4(),
         "label_sizes": SIZES,
         "label_size": request.session.get(LAST_SIZE, USUAL),
+        "refused": refused,
     }
     template = "labs/request_live.html" if request.htmx else "labs/request.html"
-    return render(request, template, context)
+    return render(request, template, context, status=422 if refused else 200)
 
 
 @require_GET

@@ -189,7 +189,9 @@ labs:sign                        POST request    vets      302!
 labs:versions                    GET  versions   lab       200
 labs:review_many                 GET  -          lab*      200   technician=403 admin=403
 labs:review_many                 POST -          lab*      302   technician=403 admin=403
+labs:say_told                    GET  request    lab       302
 labs:say_told                    POST request    lab       302!
+labs:follow_up                   GET  request    lab       302
 labs:follow_up                   POST request    lab       302!
 labs:follow_up_done              POST follow_up  lab       302!
 labs:hand_over                   POST request    lab       302   vet=302! two=302!

@@ -34,14 +34,16 @@ def follow_up(
     roles.require(acting_user, request.clinic, "unreviewed")
     what = " ".join(what.split())
     if not what or len(what) > 200:
-        raise InvalidInput("Say in at most 200 characters what is to be done.")
-    today = timezone.localdate(timezone=request.clinic.zone)
-    if due_on is None or due_on < today or due_on.year > today.year + FURTHEST:
-        raise InvalidInput(
-            f"Give the day by which it is to be done, from today to {FURTHEST} years ahead."
-        )
+        raise InvalidInput("Say in at most 200 characters what is to be done.", field="what")
     if assigned_to is None or not staff_of(request.clinic).filter(user=assigned_to).exists():
-        raise InvalidInput("Choose who of the clinic sees to it.")
+        raise InvalidInput("Choose who of the clinic sees to it.", field="person")
+    today = timezone.localdate(timezone=request.clinic.zone)
+    if due_on is None:
+        raise InvalidInput("Give the day by which it is to be done.", field="due_on")
+    if due_on < today:
+        raise InvalidInput(f"{due_on} is past. Give today or a later day.", field="due_on")
+    if due_on.year > today.year + FURTHEST:
+        raise InvalidInput(f"Give a day within the next {FURTHEST} years.", field="due_on")
     with transaction.atomic():
         made: FollowUp = FollowUp.objects.create(
             clinic=request.clinic,
@@ -72,9 +74,11 @@ def tell_owner(*, acting_user: User, request: LabRequest, what: str) -> OwnerTol
     roles.require(acting_user, request.clinic, "unreviewed")
     what = what.strip()
     if not what or len(what) > LONGEST:
-        raise InvalidInput(f"Say in at most {LONGEST} characters what the owner was told.")
+        raise InvalidInput(
+            f"Say in at most {LONGEST} characters what the owner was told.", field="what"
+        )
     if not request.runs.exists():
-        raise InvalidInput("Nothing has come yet that an owner could be told.")
+        raise InvalidInput("Nothing has come yet that an owner could be told.", field="what")
     with transaction.atomic():
         said: OwnerTold = OwnerTold.objects.create(
             clinic=request.clinic,
