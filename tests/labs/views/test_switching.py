@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from django_otp.oath import TOTP
 from labs.errors import InvalidInput
 from labs.models import Clinic, LabEvent, Membership, Pin, Role, SecondFactor
 from labs.services.people import pins, second_factor
-from labs.views.access import ENTERED
+from labs.views.access import ENTERED, PROVEN
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -255,3 +256,26 @@ def test_guessing_at_the_address_keeps_no_administrator_from_switching(clinic: C
     for number in range(40):
         Client().post("/login/", {"username": f"nobody{number}", "password": "wrong"})
     assert switch(client, ana, code=code_of(ana)) == 302
+
+
+def test_one_s_own_page_leads_to_one_thing_at_most(clinic: Clinic) -> None:
+    """The second factor while there is none, then the PIN."""
+    user = person(clinic, "toni", pin="")
+    client = workstation()
+
+    def leading() -> list[str]:
+        page = client.get("/account/").content.decode()
+        return re.findall(r'<button class="btn primary">([^<]*)<', page)
+
+    assert leading() == ["Set it up"]
+    pins.set_pin(user, PIN)
+    assert leading() == ["Set it up"]
+    pins.take_off(user)
+    second_factor.begin(user)
+    second_factor.confirm(user, code_of(user))
+    session = client.session
+    session[PROVEN] = SecondFactor.objects.get(user=user).pk
+    session.save()
+    assert leading() == ["Set the PIN"]
+    pins.set_pin(user, PIN)
+    assert leading() == []
