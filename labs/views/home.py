@@ -33,7 +33,7 @@ def worklist(request: StaffRequest) -> HttpResponse:
     context = {
         "chosen": chosen,
         "choices": None if request.htmx else worklist_filters.choices(request.clinic, chosen),
-        "emergencies": [] if only else emergency.on_worklist(request.clinic),
+        "emergencies": None if only else emergency.on_worklist(request.clinic),
         "follow_ups": []
         if only
         else follow_ups_due(request.clinic, request.user if chosen.mine else None),

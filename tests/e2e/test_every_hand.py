@@ -366,6 +366,33 @@ def test_ordering_takes_less_than_ten_seconds(page: Any, enter: Enter, width: in
     fits(page, width)
 
 
+@pytest.mark.parametrize(
+    "way", [("keyboard", PHONE), ("mouse", PHONE), ("keyboard", LAPTOP)], indirect=True
+)
+def test_several_emergency_codes_are_one_line_on_a_phone(
+    page: Any, demo: Demo, enter: Enter, hand: Hand, wide: int
+) -> None:
+    enter("elm-tech", "/")
+    given = []
+    for _ in range(2):
+        page.goto(f"{demo.base}/")
+        page.locator("#emergency").click()
+        page.wait_for_url("**/emergency/*/")
+        given.append(page.url)
+    page.goto(f"{demo.base}/")
+    fits(page, wide)
+    link = page.locator("#live").get_by_role("link", name="Choose the patient").first
+    if wide == PHONE:
+        assert not link.is_visible()
+        hand(page.locator("summary", has_text="emergency codes"))
+    hand(link)
+    page.wait_for_url("**/emergency/*/")
+    for url in given:
+        page.goto(url)
+        hand(page.get_by_role("button", name="Close this code"))
+        page.wait_for_url(f"{demo.base}/")
+
+
 def test_an_order_with_a_label_for_its_tube(
     page: Any, enter: Enter, hand: Hand, write: Pen, wide: int, way: tuple[str, int]
 ) -> None:

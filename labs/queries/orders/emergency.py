@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils import timezone
@@ -89,10 +89,27 @@ ON_WORKLIST = Records(
 )
 
 
-def on_worklist(clinic: Clinic) -> list[Emergency]:
+@dataclass(frozen=True, kw_only=True)
+class OnWorklist:
+    """`critical`: those with a critical value that stands on no record yet, which are never folded
+    away. `waiting`: how many of the others have results that wait."""
+
+    critical: list[Emergency] = field(default_factory=list)
+    others: list[Emergency] = field(default_factory=list)
+
+    @property
+    def waiting(self) -> int:
+        return sum(bool(each.waiting) for each in self.others)
+
+
+def on_worklist(clinic: Clinic) -> OnWorklist:
     """What somebody must not forget: codes that are open, and those with results that wait. Three
     statements, one where there is none."""
-    return emergencies(ON_WORKLIST.all(clinic=clinic.pk, now=timezone.now()))
+    found = emergencies(ON_WORKLIST.all(clinic=clinic.pk, now=timezone.now()))
+    return OnWorklist(
+        critical=[each for each in found if each.critical],
+        others=[each for each in found if not each.critical],
+    )
 
 
 def rows() -> Any:

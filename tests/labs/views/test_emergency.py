@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -106,6 +107,32 @@ def test_closing_and_what_is_nobodys(clinic: Clinic, alice: User, signed_in: Sig
         reverse("labs:choose_emergency", args=[mine.code]), {"patient": stranger.uuid}
     )
     assert answer.status_code == 404
+
+
+def test_several_codes_are_one_line_and_a_critical_value_is_none_of_it(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    client = signed_in(alice)
+
+    def folded() -> tuple[str, str]:
+        """The worklist's line that unfolds, and what is in it; else nothing."""
+        page = client.get(reverse("labs:worklist")).content.decode()
+        found = re.search(
+            r'<details class="codesopen"><summary(.*?)</summary>(.*?)</details>', page, re.S
+        )
+        return (re.sub(r"<[^>]*>", "", found[1]), found[2]) if found else ("", "")
+
+    codes = [emergency_codes.give(acting_user=alice, clinic=clinic) for _ in range(2)]
+    result(codes[0])  # critical
+    assert folded() == ("", ""), "one alone beside it is no list"
+    codes.append(emergency_codes.give(acting_user=alice, clinic=clinic))
+    line, inside = folded()
+    assert "2 emergency codes" in line and "wait" not in line
+    assert codes[0].code not in inside and codes[1].code in inside and codes[2].code in inside
+    calm = factories.make_run([factories.make_row("WBC", "6.1")])
+    came = factories.make_report([calm], identity=Identity(patient_id=codes[1].code))
+    factories.make_unmatched(clinic, came)
+    assert "2 emergency codes · 1 with results that wait" in folded()[0]
 
 
 def test_a_patient_added_for_a_code_leads_back_to_it(
