@@ -599,3 +599,49 @@ def test_a_result_is_read_followed_up_and_signed(
     hand(sign)
     page.locator("main .signed", has_text="reviewed").first.wait_for()
     fits(page, wide)
+
+
+def test_a_review_is_given_to_a_colleague_and_back(
+    page: Any, demo: Demo, enter: Enter, hand: Hand, write: Pen, wide: int, way: tuple[str, int]
+) -> None:
+    colleague, password = f"vet-{way[0]}-{wide}", "bluebell-4411-otter"
+    demo.command(
+        *("create_staff", "--clinic", "clinic-0042", "--username", colleague, "--role", "vet"),
+        "--password-stdin",
+        typed=password,
+    )
+
+    def give(to: str, note: str) -> None:
+        hand(page.locator("summary", has_text="Give the review to a colleague"))
+        choice = page.locator("#hand-to")
+        if way[0] == "keyboard":
+            reach(page, choice)
+            page.keyboard.type(to)
+        else:
+            choice.select_option(to)
+        write(page.locator("#hand-note"), note)
+        hand(page.get_by_role("button", name="Hand over"))
+        page.get_by_text(f"The review is {to}'s now").wait_for()
+        page.locator("main q", has_text=note).wait_for()
+        fits(page, wide)
+
+    enter("elm-vet", "/?show=review")
+    address = page.locator("tr[data-row] a.open").first.evaluate("link => link.href").split("#")[0]
+    page.goto(address)
+    give(colleague, f"Please, at {wide}")
+
+    page.context.clear_cookies()
+    page.goto(f"{demo.base}/login/")
+    write(page.get_by_label("User name"), colleague)
+    write(page.get_by_label("Password"), password)
+    hand(page.get_by_role("button", name="Sign in"))
+    page.wait_for_url(f"{demo.base}/")
+    hand(page.get_by_role("checkbox", name="Mine"))
+    hand(page.get_by_role("button", name=re.compile("^Filter")))
+    page.wait_for_url("**mine=1**")
+    mine = page.locator("tr[data-row]", has_text=f"{colleague}handed over")
+    fits(page, wide)
+    hand(mine.locator("a.open"))
+    page.wait_for_url(f"{address}**")
+    page.get_by_text("Sam Sample gave the review to you").wait_for()
+    give("Sam Sample", f"Back, at {wide}")
