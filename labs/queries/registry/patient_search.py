@@ -125,7 +125,7 @@ def _fits(word: Word, registry: Registry, *, by_name: bool, roughly: bool) -> Q:
         fits |= Q(id_key__startswith=stored_id(word.text)) | Q(id_key__startswith=id_key(word.text))
         fits |= Q(chip_key__startswith=chip_key(word.text) or key)
     else:
-        fits |= Q(id_key__startswith=key)
+        fits |= Q(id_key__startswith=id_key(word.text) or key)
     if roughly and not digits:
         fits |= Q(name_key__in=registry.names.beginning_nearly(key)[:NAMES])
         fits |= Q(surname_key__in=registry.surnames.beginning_nearly(key)[:NAMES])
