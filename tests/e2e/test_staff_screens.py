@@ -77,3 +77,16 @@ def test_a_lost_connection_is_said(page: Any, demo: Demo) -> None:
     page.locator("#offline").wait_for(state="visible")
     page.context.set_offline(False)
     page.locator("#offline").wait_for(state="hidden")
+
+
+def test_paper_shows_a_result_and_nothing_to_press(page: Any, demo: Demo) -> None:
+    """And nothing of other animals: how many alarms the clinic has is none of this one's."""
+    sign_in(page, demo, "elm-vet", "/?show=review")
+    page.goto(page.locator("tr[data-row] a.open").first.evaluate("link => link.href"))
+    page.emulate_media(media="print")
+    page.locator(".results").first.wait_for()
+    page.locator(".paperhead").wait_for()
+    shown = page.locator("body").locator(
+        "button, kbd, input, select, textarea, summary, .alarmbar, a[href$='/move/']"
+    )
+    assert [each.evaluate("e => e.outerHTML") for each in shown.all() if each.is_visible()] == []

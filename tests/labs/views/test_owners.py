@@ -120,6 +120,7 @@ def test_deceased_with_its_date_and_taken_back(
     nala.refresh_from_db()
     assert (nala.deceased, nala.deceased_on) == (True, date(2026, 3, 2))
     assert "Take back that Nala" in page
+    assert "No tests for Nala." in page and "Order some" not in page
     client.post(url, {"alive": "1"})
     nala.refresh_from_db()
     assert (nala.deceased, nala.deceased_on) == (False, None)
