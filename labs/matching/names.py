@@ -154,9 +154,10 @@ class Vocabulary:
             # A letter too many or too few makes the beginning that was meant shorter or longer.
             # Of a short one, a letter less would make nearly every name fit.
             shorter = (len(bare) - 1,) if len(bare) > 4 else ()
+            perhaps = list(self._letters.at(self._letters.lacking(bare, most)[most]))
             for length in (len(bare), len(bare) + 1, *shorter):
                 beginnings: dict[str, list[str]] = {}
-                for other in self._keys:
+                for other in perhaps:
                     if len(other) >= length:
                         beginnings.setdefault(other[:length], []).append(other)
                 for found, distance, _ in process.extract(

@@ -57,6 +57,26 @@ def test_who_is_near_or_alike(
     assert list(vocabulary._weak(typed)) == [left[place] for _, place in sorted(alike)]
 
 
+@given(typed=NAME, slips=SOME, rest=st.text(LETTERS, max_size=4), gone=st.sets(st.integers(0, 39)))
+def test_who_begins_nearly_so(
+    typed: str, slips: list[list[tuple[str, int, str]]], rest: str, gone: set[int]
+) -> None:
+    names = list(dict.fromkeys(slipped(typed, each) + rest for each in slips))
+    vocabulary = Vocabulary(dict.fromkeys(names, 1))
+    for place in gone:
+        if place < len(names):
+            vocabulary.put(names[place], 0)
+    size, most = len(typed), edits(len(typed))
+    lengths = [size, size + 1, *([size - 1] if size > 4 else [])]
+    near = {
+        name
+        for place, name in enumerate(names)
+        if place not in gone and most
+        if any(len(name) >= n and OSA.distance(typed, name[:n]) <= most for n in lengths)
+    }
+    assert set(vocabulary.beginning_nearly(typed)) == near
+
+
 def test_a_name_that_comes_back_stands_last() -> None:
     letters = Letters()
     for name in ("bella", "luna", "max"):
