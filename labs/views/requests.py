@@ -94,6 +94,7 @@ def show(
         "label_sizes": SIZES,
         "label_size": request.session.get(LAST_SIZE, USUAL),
         "refused": refused,
+        "colleagues": [vet for vet in shown.care.vets if vet.pk != request.user.pk],
     }
     template = "labs/request_live.html" if request.htmx else "labs/request.html"
     return render(request, template, context, status=422 if refused else 200)

@@ -418,17 +418,18 @@ def test_an_order_with_a_label_for_its_tube(
 
 
 def test_a_litter_and_an_animal_that_died(
-    page: Any, enter: Enter, hand: Hand, write: Pen, wide: int
+    page: Any, enter: Enter, hand: Hand, write: Pen, wide: int, way: tuple[str, int]
 ) -> None:
     to_patient(page, enter, "elm-tech", "P-10425")
+    foals = f"Foal {way[0]} {wide}"
     hand(page.locator("main .facts a[href^='/owners/']"))
     hand(page.get_by_role("link", name="Add a litter"))
     page.wait_for_url("**/litter/")
     fits(page, wide)
-    write(page.get_by_label(re.compile("^Called")), f"Foal{wide}")
+    write(page.get_by_label(re.compile("^Called")), foals)
     write(page.locator("main [name=marks]"), "red, blue")
     hand(page.get_by_role("button", name="Add these animals"))
-    foal = page.get_by_role("link", name=f"Foal{wide} red", exact=True)
+    foal = page.get_by_role("link", name=f"{foals} red", exact=True)
     foal.wait_for()
     fits(page, wide)
     hand(foal)
@@ -523,7 +524,8 @@ def test_a_file_of_patients_is_mended_and_imported(
     page: Any, enter: Enter, hand: Hand, wide: int, way: tuple[str, int], tmp_path: Path
 ) -> None:
     name = f"Import {way[0]} {wide}"
-    lines = f"patient_id,name,species\nIMP-{wide},{name},dog\n"
+    key = f"IMP-{way[0]}-{wide}"
+    lines = f"patient_id,name,species\n{key},{name},dog\n"
     wrong, right = tmp_path / "wrong.csv", tmp_path / "right.csv"
     wrong.write_text(f"{lines}IMP-9,,cat\n")
     right.write_text(lines)
@@ -549,7 +551,7 @@ def test_a_file_of_patients_is_mended_and_imported(
     hand(button)
     page.wait_for_url("**/patients/")
     page.get_by_text("Imported: 1 new").wait_for()
-    page.goto(page.url + f"?q=IMP-{wide}")
+    page.goto(page.url + f"?q={key}")
     page.locator("#live a", has_text=name).first.wait_for()
 
 

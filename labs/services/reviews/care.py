@@ -72,7 +72,7 @@ def done(*, acting_user: User, follow_up: FollowUp, note: str = "") -> None:
 def tell_owner(*, acting_user: User, request: LabRequest, what: str) -> OwnerTold:
     """That person told the owner of the animal just now. Raises InvalidInput, NotAllowed."""
     roles.require(acting_user, request.clinic, "unreviewed")
-    what = what.strip()
+    what = _as_counted(what)
     if not what or len(what) > LONGEST:
         raise InvalidInput(
             f"Say in at most {LONGEST} characters what the owner was told.", field="what"
@@ -111,11 +111,17 @@ def hand_over(
             given_by=acting_user,
             given_to=to,
             given_at=timezone.now(),
-            note=note.strip()[:LONGEST],
+            note=_as_counted(note)[:LONGEST],
         )
         LabRequest.objects.filter(pk=request.pk).update(assigned_to=to)
         _record("review.handed_over", request, acting_user, to=to.pk)
     return given
+
+
+def _as_counted(text: str) -> str:
+    """A browser counts the end of a line as one character and sends two (HTML, "normalize
+    newlines"): what just fitted its field would be refused, or lose its end."""
+    return text.replace("\r\n", "\n").strip()
 
 
 def _record(verb: str, request: LabRequest, acting_user: User, **data: object) -> None:

@@ -132,3 +132,25 @@ def test_the_address_of_a_refused_form_leads_back_to_the_request(
     assert signed_in(charlie).get(url).status_code == 404
     page = client.post(url, {}).content.decode()
     assert address(lab_request, "request") in page and 'href="?' not in page
+
+
+def test_lines_of_what_just_fits_its_field_are_taken(
+    lab_request: LabRequest, alice: User, signed_in: SignIn
+) -> None:
+    """A browser lets a person type 1,000 characters, and sends one more for each end of a line."""
+    answer = signed_in(alice).post(
+        address(lab_request, "say_told"), {"what": "\r\n".join(["a" * 499, "b" * 500])}
+    )
+    assert answer.status_code == 302
+    assert OwnerTold.objects.get().what == "a" * 499 + "\n" + "b" * 500
+
+
+def test_a_review_is_given_away_where_there_is_somebody_to_take_it(
+    clinic: Clinic, lab_request: LabRequest, bob: User, signed_in: SignIn
+) -> None:
+    client = signed_in(bob)
+    asked = address(lab_request, "hand_over")
+    assert asked not in client.get(address(lab_request, "request")).content.decode()
+    other = factories.make_staff("vet", clinic=clinic)
+    _, shown = form(client.get(address(lab_request, "request")).content.decode(), asked)
+    assert re.findall(r'<option value="(\d+)"', shown) == [str(other.pk)]
