@@ -159,8 +159,12 @@ def test_somebody_else_does_not_get_it(play: Any) -> None:
         fields = "main form[method=post] input:not([type=hidden])"
         at.page.goto(f"{at.base}/patients/new/")
         at.page.locator(fields).first.fill("Secret Pet")
+        asked: list[str] = []
+        at.page.on("request", lambda each: asked.append(each.url))
         at.away(10 * MINUTE + 30)
         at.page.locator("[data-again]").wait_for()
+        # An answer that is still under way would take Vera's cookie away.
+        assert sum("/still/" in url for url in asked) == 1
         sign_in_elsewhere(at, kept["vera"])
         with at.page.expect_navigation():
             at.page.evaluate("window.dispatchEvent(new Event('focus'))")

@@ -24,8 +24,12 @@
     const answer = await ask("POST").catch(() => null);
     if (answer && answer.status !== 204) check();
   };
-  // What the server says counts: it may have ended the session, or somebody else sits here now.
-  const check = async () => {
+  // What the server says counts: it may have ended the session, or somebody else sits here now. One
+  // question at a time: the late answer to another one would take away the cookie of who has signed
+  // in meanwhile.
+  let asked = null;
+  const check = () => { asked ??= look().finally(() => { asked = null; }); return asked; };
+  const look = async () => {
     const answer = await ask("GET").catch(() => null);
     if (!answer?.ok) return;
     const found = await answer.json();
