@@ -132,6 +132,8 @@ def _chosen(text: str) -> tuple[str, int] | None:
 
 
 def _refused(request: StaffRequest, form: str, error: LabError) -> Refused:
+    if not error.field:
+        messages.error(request, error.message)  # no field of the form has it beside it
     return Refused(
         form=form,
         what=request.POST.get("what", ""),

@@ -98,7 +98,7 @@ def move(live: Live, by: timedelta) -> dict[str, Any]:
         (TestRun, of_either, ("created_at",)),
         (LabResult, runs, ("reported_at", "run_at", "received_at")),
         (Review, runs, ("reviewed_at",)),
-        (Alarm, runs, ("raised_at", "first_at", "all_at")),
+        (Alarm, runs, ("raised_at", "first_at", "all_at", "ended_at")),
         (UnmatchedResult, Q(pk__in=unmatched), ("created_at",)),
         (MatchDecision, Q(unmatched__in=unmatched), ("at",)),
         (LabEvent, of_either, ("at",)),

@@ -236,7 +236,7 @@ FIRST = {
     name: Records(
         rows(Given("clinic"), EVERYTHING, Given("at"))[: FOLD + 1],
         *("is_held", "is_unread"),
-        *(("waiting_since",) if name == "review" else ()),
+        *(("is_critical", "is_changed", "waiting_since") if name == "review" else ()),
         patient=(),
         patient__owner=(),
         submission=(),

@@ -155,7 +155,7 @@
   });
   // What a person has opened stays open when the part is replaced.
   let opened = [];
-  const label = (summary) => summary.textContent.replace(/[\d\s]+/g, "");
+  const label = (summary) => summary.id || summary.textContent.replace(/[\d\s]+/g, "");
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.target.id === "live") opened = [...event.target.querySelectorAll("details[open] > summary")].map(label);
   });
@@ -164,6 +164,11 @@
       if (opened.includes(label(summary))) summary.parentElement.open = true;
     });
     opened = [];
+    // A form that was refused and is not shown so any more has nothing to blame a field for.
+    if (!$("#refused")) document.querySelectorAll("#live [aria-describedby=refused]").forEach((field) => {
+      field.removeAttribute("aria-describedby");
+      field.removeAttribute("aria-invalid");
+    });
     const row = chosen && rows().find((other) => link(other)?.getAttribute("href") === chosen);
     // One that something came for meanwhile is not the one that the person had looked at.
     if (row && versionOf(row) === seen) row.classList.add("sel");

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from labs.errors import NotAllowed
 from labs.models import Clinic, FollowUp, LabRequest, OwnerTold
 from tests import factories
 
@@ -154,3 +155,29 @@ def test_a_review_is_given_away_where_there_is_somebody_to_take_it(
     other = factories.make_staff("vet", clinic=clinic)
     _, shown = form(client.get(address(lab_request, "request")).content.decode(), asked)
     assert re.findall(r'<option value="(\d+)"', shown) == [str(other.pk)]
+
+
+def test_who_was_chosen_and_is_gone_is_chosen_anew(
+    lab_request: LabRequest, bob: User, charlie: User, signed_in: SignIn
+) -> None:
+    """Not the first of the list by itself, who would be given it with the next press."""
+    answer = signed_in(bob).post(
+        address(lab_request, "follow_up"),
+        {"what": TYPED, "person": charlie.pk, "due_on": "2062-03-01"},
+    )
+    _, shown = form(answer.content.decode(), address(lab_request, "follow_up"))
+    assert re.findall(r'<option value="([^"]*)" selected>', shown) == [""]
+
+
+def test_a_refusal_that_blames_no_field_is_said(
+    lab_request: LabRequest, bob: User, signed_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = signed_in(bob)
+
+    def no_more(*_: object) -> None:
+        raise NotAllowed("You do not work here any more.")
+
+    monkeypatch.setattr("labs.services.reviews.care.roles.require", no_more)
+    answer = client.post(address(lab_request, "say_told"), {"what": TYPED})
+    assert answer.status_code == 422
+    assert "You do not work here any more." in answer.content.decode()

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Clinic, LabRequest, LabResult, Submission
+from labs.queries.overview import worklist
 from labs.services.intake import journal
 from labs.services.orders import submissions
 from labs.services.reviews import review
@@ -161,3 +162,36 @@ def test_a_long_list_has_pages(clinic: Clinic, bob: User, signed_in: SignIn) -> 
     second = client.get("/?show=running&page=2").content.decode()
     assert len(names(first, "running")) == 50 and len(names(second, "running")) == 3
     assert client.get("/?show=running&page=x").status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/", "/?show=review"])
+def test_a_critical_result_is_marked_as_such(
+    clinic: Clinic, alice: User, signed_in: SignIn, address: str
+) -> None:
+    result(clinic, "Quiet", "300")
+    result(clinic, "Loud", "12", flag="LL")
+    page = signed_in(alice).get(address).content.decode()
+    assert re.findall(
+        r'data-row class="critical".*?class="strong open"[^>]*>([^<]+)<', page, re.S
+    ) == ["Loud"]
+
+
+def test_the_first_rows_are_those_of_the_section_s_own_page(clinic: Clinic, alice: User) -> None:
+    """Composed once or each time: the same animals with all that is shown of them."""
+    result(clinic, "Quiet", "300")
+    result(clinic, "Loud", "12", flag="LL")
+    refused = factories.make_request(factories.make_patient(clinic, name="Refused"))
+    LabRequest.objects.filter(pk=refused.pk).update(state="needs_attention")
+    signed = result(clinic, "Done", "300")
+    LabRequest.objects.filter(pk=signed.pk).update(reviewed_at=timezone.now())
+    at = timezone.now() - timedelta(hours=1)
+    for name, rows in worklist.ROWS.items():
+        whole = list(rows(clinic, worklist.EVERYTHING, at))
+        values = {"clinic": clinic.pk} | ({"at": at} if name in worklist.AGO else {})
+        first = worklist.FIRST[name].all(**values)
+        assert whole and [vars(row).keys() for row in first] == [vars(row).keys() for row in whole]
+        for one, other in zip(first, whole, strict=True):
+            assert {k: v for k, v in vars(one).items() if k != "_state"} == {
+                k: v for k, v in vars(other).items() if k != "_state"
+            }
+            assert one._state.fields_cache == other._state.fields_cache
