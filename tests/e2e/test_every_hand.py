@@ -348,7 +348,10 @@ def test_ordering_takes_less_than_ten_seconds(page: Any, enter: Enter, width: in
     page.wait_for_timeout(120)
     page.keyboard.press("o")
     page.wait_for_url("**/requests/new/")
-    page.keyboard.type("bicsuit", delay=80)
+    # A person types when the caret stands there, and chooses when what they typed was looked for.
+    page.wait_for_function("document.activeElement.matches('main [name=q]')")
+    with page.expect_response(lambda answer: "q=bicsuit" in answer.url):
+        page.keyboard.type("bicsuit", delay=80)
     page.locator("#hits li", has_text="Biscuit").first.wait_for()
     page.wait_for_timeout(200)
     page.keyboard.press("ArrowDown")

@@ -109,7 +109,7 @@ def test_nothing_is_ordered_from_an_analyzer_that_is_not_connected(
 def test_an_old_weight_is_asked_for_and_kept(
     bob: User, patient: Patient, signed_in: SignIn
 ) -> None:
-    client, today = signed_in(bob), timezone.localdate()
+    client, today = signed_in(bob), timezone.localdate(timezone=patient.clinic.zone)
     assert 'name="weight_kg"' in page(client, patient)
     Weight.objects.create(patient=patient, kg=Decimal("4.2"), measured_on=today - timedelta(91))
     assert 'name="weight_kg"' in page(client, patient)
@@ -121,7 +121,7 @@ def test_an_old_weight_is_asked_for_and_kept(
 
 
 def test_a_puppys_weight_is_old_sooner(bob: User, clinic: Clinic, signed_in: SignIn) -> None:
-    today = timezone.localdate()
+    today = timezone.localdate(timezone=clinic.zone)
     puppy = factories.make_patient(clinic, birth_date=today - timedelta(60))
     Weight.objects.create(patient=puppy, kg=Decimal(2), measured_on=today - timedelta(15))
     assert 'name="weight_kg"' in page(signed_in(bob), puppy)
