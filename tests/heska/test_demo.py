@@ -19,6 +19,7 @@ from pytest_django import DjangoDbBlocker
 
 from integrations.heska.demo import past
 from labs.models import (
+    Alarm,
     Clinic,
     LabEvent,
     LabRequest,
@@ -158,6 +159,10 @@ def test_the_second_run_keeps_it_and_moves_the_day(folder: Path, settings: Any) 
     counts = [model.objects.count() for model in (Patient, LabRequest, Message, LabEvent)]
     before = dict(LabRequest.objects.values_list("lab_report_id", "requested_at"))
     queue = dict(UnmatchedResult.objects.values_list("pk", "created_at"))
+    alarms = dict(Alarm.objects.filter(ended="").values_list("pk", "raised_at"))
+    assert alarms and all(Alarm.objects.filter(ended="").values_list("first_at", flat=True)), (
+        "somebody has been told before the first page opens"
+    )
     logins, script = read(folder / "logins.json"), read(folder / "simulator.json")
     settings.PUBLIC_BASE_URL = "http://localhost:8123"
     assert answer("seed_demo")["seeded"] is False
@@ -182,6 +187,9 @@ def test_the_second_run_keeps_it_and_moves_the_day(folder: Path, settings: Any) 
         assert orphan.created_at > queue[orphan.pk]
     for orphan in UnmatchedResult.objects.filter(state="matched"):
         assert orphan.created_at == queue[orphan.pk]
+    for alarm in Alarm.objects.filter(ended=""):
+        assert alarm.raised_at > alarms[alarm.pk]
+        assert alarm.first_at is not None and alarm.first_at > alarm.raised_at
     again = read(folder / "simulator.json")
     assert again["clinics"][0]["pims"]["token_url"] == "http://localhost:8123/api/oauth/token"
     assert again["clinics"][0]["client_secret"] == script["clinics"][0]["client_secret"]

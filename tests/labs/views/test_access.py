@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from labs.models import Attachment, Clinic
 from tests import factories
@@ -144,3 +146,20 @@ def test_a_disabled_login_sees_nothing(alice: User, signed_in: SignIn) -> None:
     client = signed_in(alice)
     User.objects.filter(pk=alice.pk).update(is_active=False)
     assert client.get(reverse("labs:worklist")).status_code == 302
+
+
+def test_a_place_that_has_ended_shows_nothing_more(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    """Within the session, and where another place of that person goes on."""
+    other = factories.make_clinic("Zebra Clinic")
+    other.membership_set.create(user=alice, role="vet")
+    here = factories.make_patient(clinic, name="Hobbes")
+    client = signed_in(alice)
+    assert client.get(reverse("labs:patient", args=[here.uuid])).status_code == 200
+    clinic.membership_set.filter(user=alice).update(ends_at=timezone.now() - timedelta(seconds=1))
+    assert client.get(reverse("labs:patient", args=[here.uuid])).status_code == 404
+    page = client.get(reverse("labs:patients")).content.decode()
+    assert "Zebra Clinic" in page and "Hobbes" not in page and clinic.name not in page
+    other.membership_set.filter(user=alice).update(ends_at=timezone.now())
+    assert client.get(reverse("labs:patients")).status_code == 403
