@@ -6,8 +6,9 @@ PORT ?= 8000
 export PORT PYTHON
 
 PY = .venv/bin/python
-# A blank database of the suite's own; see tests/servers.py.
-PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --durations=20 --durations-min=5
+# What shares an installation runs in one process. In the order of collection: a browser of the demo's stays open and forbids
+# Django the database in its process, and what uses none comes last.
+PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=20 --durations-min=5
 
 .PHONY: help run test install serve check lock screens clean
 

@@ -35,7 +35,8 @@ from labs.services.intake import journal, results, typed
 from labs.services.orders import ordering, submissions
 
 VENDOR = "heska"
-_number = itertools.count(1)
+# Beyond every number that a test writes out: "C-777" was another owner's in a long run.
+_number = itertools.count(1_000_000)
 
 
 def make_clinic(name: str = "Elm Street Veterinary Clinic", **fields: Any) -> Clinic:
