@@ -69,8 +69,9 @@ RUN = """INSERT INTO labs_testrun (clinic_id, request_id, requested_test_id, run
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'waiting', now()) RETURNING id"""
 RESULT = """INSERT INTO labs_labresult (clinic_id, run_id, message_id, reading, status,
     report_version, reported_at, run_at, run_at_text, current, comments, correction_reason, species,
-    digest, received_at)
-VALUES (%s, %s, %s, 1, 'final', %s, %s, %s, %s, true, %s, '', 'dog', %s, now()) RETURNING id"""
+    limits_for, digest, received_at)
+VALUES (%s, %s, %s, 1, 'final', %s, %s, %s, %s, true, %s, '', 'dog', 'dog', %s, now())
+RETURNING id"""
 ROWS = """COPY labs_observation (result_id, run_id, analyte_id, current, position, sequence,
     occurrence, code, name, status, value_text, value_kind, number, qualifier, unit,
     not_reported_reason, low, high, range_text, range_kind, critical_low, critical_high,

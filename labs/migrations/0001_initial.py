@@ -574,6 +574,7 @@ class Migration(migrations.Migration):
                 ('comments', models.JSONField(default=list)),
                 ('correction_reason', models.TextField(blank=True)),
                 ('species', models.CharField(blank=True, max_length=8, null=True)),
+                ('limits_for', models.CharField(blank=True, max_length=8)),
                 ('digest', models.CharField(max_length=64)),
                 ('received_at', models.DateTimeField(auto_now_add=True)),
                 ('clinic', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='labs.clinic')),

@@ -137,6 +137,9 @@ class LabResult(models.Model):
     # nothing; null where the message speaks of no animal at all (a correction), which voids
     # nothing.
     species = models.CharField(max_length=8, blank=True, null=True)  # noqa: DJ001 - see above
+    # For which species critical limits were asked when it was filed: the patient's of that day, or,
+    # of what came without a request, what was typed.
+    limits_for = models.CharField(max_length=8, blank=True)
     # Of status, comments and rows: two messages of one version with the same digest say the same.
     digest = models.CharField(max_length=64)
     received_at = models.DateTimeField(auto_now_add=True)

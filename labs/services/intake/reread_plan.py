@@ -212,8 +212,8 @@ def _parts(message: Message, report: Report, place: Place, stored: list[LabResul
         rows[row.result_id].append(_columns(row, OF_ROW) | (row.as_filed or {}))
     # Two messages may describe one run in two ways: the first one's words are the run's.
     own = _described_by(message, place.known.values())
-    species = runs.species_of(report, place.request, place.unmatched)
-    analytes = codes.analytes_for(message, report, species)
+    limits_for = limits_of(report, place, stored)
+    analytes = codes.analytes_for(message, report, limits_for)
     parts = []
     for run in report.runs:
         version, run_row = by_key.pop(run.key, None), place.known.get(run.key)
@@ -235,6 +235,14 @@ def _parts(message: Message, report: Report, place: Place, stored: list[LabResul
             )
             parts.append(Part(change=gone, stored=version, run=version.run, read=None))
     return parts
+
+
+def limits_of(report: Report, place: Place, stored: list[LabResult]) -> str:
+    """For which species critical limits are asked: as they were when it was filed, so that only
+    what is read differently differs, and not what an animal turned out to be since."""
+    if stored:
+        return stored[0].limits_for
+    return runs.species_of(report, place.request, place.unmatched)
 
 
 def _described_by(message: Message, standing: Iterable[TestRun]) -> set[int]:

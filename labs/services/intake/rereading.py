@@ -26,6 +26,7 @@ from labs.services.intake.reread_plan import (
     Place,
     Plan,
     difference_of,
+    limits_of,
     message_of,
     place_of,
     plan_of,
@@ -114,8 +115,8 @@ def apply(
 
 def _store(plan: Plan, place: Place, acting_user: User | None, source: str) -> None:
     message, report = plan.message, plan.report
-    read_for = runs.species_of(report, place.request, place.unmatched)
-    analytes = codes.analytes_for(message, report, read_for)
+    limits_for = limits_of(report, place, [part.stored for part in plan.parts if part.stored])
+    analytes = codes.analytes_for(message, report, limits_for)
     touched = []
     for part in plan.parts:
         if part.change.about and part.run is not None and part.read is not None:
@@ -124,7 +125,7 @@ def _store(plan: Plan, place: Place, acting_user: User | None, source: str) -> N
                 setattr(part.run, column, getattr(described, column))
             quick.update(part.run, *OF_RUN)
         if part.change.version_differs:
-            touched.append(_store_version(message, report, part, place, analytes))
+            touched.append(_store_version(message, report, part, place, analytes, limits_for))
     _store_files(plan)
     read = as_read(report)
     adapter = vendors.get(message.vendor).adapter_version
@@ -162,7 +163,12 @@ def _store(plan: Plan, place: Place, acting_user: User | None, source: str) -> N
 
 
 def _store_version(
-    message: Message, report: Report, part: Part, place: Place, analytes: dict[str, Known]
+    message: Message,
+    report: Report,
+    part: Part,
+    place: Place,
+    analytes: dict[str, Known],
+    limits_for: str,
 ) -> TestRun:
     """The next reading of the run; one that is read no more is withdrawn, with what it was."""
     earlier = part.stored
@@ -190,6 +196,7 @@ def _store_version(
         run = part.run or runs.new_run(message, part.read, place.request, unmatched, tests)
         result = runs.version_of(message, report, part.read, run)
     result.reading = earlier.reading + 1 if earlier else 1
+    result.limits_for = limits_for
     # `refresh` marks the current one, whatever was there before.
     quick.insert(result)
     # When it came is when its message came, and not now.

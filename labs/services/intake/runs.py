@@ -77,13 +77,14 @@ def store(
     transaction. `tests` of the request; `known`: the runs that are there already, by their key
     (`of_request`). The head row is locked, so nobody else adds one meanwhile. The caller writes the
     audit (`Stored.happened`) with its own."""
-    analytes = codes.analytes_for(message, report, species_of(report, request, unmatched))
+    limits_for = species_of(report, request, unmatched)
+    analytes = codes.analytes_for(message, report, limits_for)
     stored = Stored([], [])
     for run in report.runs:
         earlier = known.get(run.key)
         stored_run = earlier or new_run(message, run, request, unmatched, tests)
         result = version_of(message, report, run, stored_run)
-        result.current = earlier is None
+        result.current, result.limits_for = earlier is None, limits_for
         quick.insert(result)
         rows = observations(result=result, run=stored_run, rows=run.rows, analytes=analytes)
         quick.insert_many(Observation, rows)

@@ -296,6 +296,7 @@ def _version(
         current=version == 1,
         correction_reason=reason,
         species=patient.species,
+        limits_for=patient.species,
         digest=digest(said),
     )
     analytes = {

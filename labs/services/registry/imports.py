@@ -20,6 +20,7 @@ from labs.services.registry.csv_file import ImportRefused, Problem
 from labs.services.registry.csv_patients import PatientLine
 from labs.services.registry.import_owners import resolve_owners
 from labs.services.registry.patients import new_patient_id, today
+from labs.services.reviews import species as species_of_results
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -199,6 +200,7 @@ def _write_patients(
 ) -> dict[str, Any]:
     """Adds what is new to `known`. The first that is new has the form's key."""
     given, fresh, created = [], [], 0
+    corrected = []  # whose species was another one
     for line in lines:
         if not line.patient_id:
             line.patient_id = new_patient_id()
@@ -210,9 +212,13 @@ def _write_patients(
             patient = Patient(clinic=clinic, patient_id=line.patient_id, **(before | line.patient))
             if stored is None and created == 1:
                 patient.form_key = form_key
+            if stored is not None and stored.species != patient.species:
+                corrected.append((stored.pk, patient))
             fresh.append(patient)
             known[line.patient_id] = patient
+    species_of_results.lock_results(pk for pk, _ in corrected)
     bulk.upsert(fresh, unique=["clinic", "patient_id"], columns=_fields(PATIENT_COLUMNS))
+    species_of_results.corrected(patient for _, patient in corrected)
     return {
         "created": created,
         "updated": len(fresh) - created,

@@ -37,7 +37,7 @@ from labs.services.orders import emergency_codes, outbox, states
 from labs.services.orphaned import matching
 from labs.services.orphaned.decisions import SEPARATED
 from labs.services.registry.patients import require_animal
-from labs.services.reviews import alarms
+from labs.services.reviews import alarms, species
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -98,6 +98,7 @@ def merge(*, acting_user: User | None, survivor: Patient, merged: Patient, seen:
         if LabRequest.objects.filter(patient=merged).exclude(pk__in=requests).exists():
             raise Stale(f"Something was ordered for {merged} just now. Look at both again.")
         moved = _move(requests, survivor, merged)
+        species.assess(TestRun.objects.filter(request__in=requests), survivor.species)
         Patient.objects.filter(pk=merged.pk).update(merged_into=survivor)
         made = Merge.objects.create(
             clinic=clinic,
@@ -145,6 +146,7 @@ def undo(*, acting_user: User | None, merge: Merge, reason: str) -> Merge:
             raise Stale("A result was matched to one of these requests just now. Look again.")
         into, merged = _both(into, merged)
         _move_back(merge, into, merged)
+        species.assess(TestRun.objects.filter(request__in=going), merged.species)
         _look_again(merge, going)
         Patient.objects.filter(pk=merged.pk).update(merged_into=None)
         merge.undone_at, merge.undone_by = timezone.now(), acting_user

@@ -15,6 +15,7 @@ from labs.errors import InvalidInput, Stale
 from labs.models import Clinic, Owner, Patient, Visit, Weight, vocabulary
 from labs.services.clinics import sentences
 from labs.services.events import record
+from labs.services.reviews import species as species_of_results
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -107,7 +108,9 @@ def create_patient(
 
 def update_patient(*, acting_user: User | None, patient: Patient, **fields: Any) -> None:
     """Change columns of a patient. Raises as `create_patient`, and for the patient of test orders:
-    under another name it would be taken for an animal. Stale where it was merged away."""
+    under another name it would be taken for an animal. Stale where it was merged away.
+
+    Where the species was wrong, its results are held against the limits of the right one."""
     roles.require(acting_user, patient.clinic, "edit_patient")
     require_animal(patient)
     owner = fields.get("owner")
@@ -116,10 +119,14 @@ def update_patient(*, acting_user: User | None, patient: Patient, **fields: Any)
     for field, value in fields.items():
         setattr(patient, field, value)
     with transaction.atomic():
+        if "species" in fields:
+            species_of_results.lock_results([patient.pk])
         # The names' lock before the animal's, as everywhere.
         vocabulary.lock(patient.clinic_id)
         keep_standing(patient)
         _save(patient)
+        if "species" in fields:
+            species_of_results.corrected([patient])
         record(
             "patient.changed",
             clinic=patient.clinic,

@@ -3,11 +3,15 @@ and flags that came with them are used for nothing then, so what we say is all t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from django.db.models import Q
+
 from labs import limits, values
-from labs.models import Alarm, Observation, TestRun
+from labs.models import Alarm, LabRequest, Observation, Patient, TestRun
+from labs.services import bulk
 from labs.services.intake.rows import Known, analytes_by_code
 from labs.services.reviews import alarms
 from labs.services.reviews.limits import with_limits
@@ -15,34 +19,58 @@ from labs.services.reviews.limits import with_limits
 OURS = ("critical_low", "critical_high", "critical_source", "flag_computed", "warnings")
 
 
+def lock_results(patients: Iterable[int]) -> None:
+    """The head rows of all that stands on those records, until the end of the caller's transaction:
+    before the records themselves, as whoever files, moves or matches takes them."""
+    rows = LabRequest.objects.select_for_update(of=("self",)).order_by("pk").only("pk")
+    for _ in bulk.find(rows, "patient", patients):
+        pass
+
+
+def corrected(patients: Iterable[Patient]) -> None:
+    """The species on those records, of one clinic, may be another one by now; in the caller's
+    transaction, after `lock_results` and the change. All their results are held against it."""
+    by_species = defaultdict(list)
+    for patient in patients:
+        by_species[patient.species].append(patient.pk)
+    runs = TestRun.objects.select_related("clinic", "request", "unmatched").order_by("pk")
+    for species, pks in by_species.items():
+        for start in range(0, len(pks), bulk.BATCH):
+            assess(runs.filter(request__patient__in=pks[start : start + bulk.BATCH]), species)
+
+
 def assess(runs: Iterable[TestRun], species: str | None) -> None:
     """Those runs, of one clinic, are on the record of an animal of that species by now, or on
-    nobody's (None): what came for another one is held against our critical limits for this one, and
-    else stands as it was filed. Alarms follow. In the caller's transaction, after the runs went
-    there; one statement where all came for that species."""
+    nobody's (None). What came for another species is held against our critical limits for this one
+    alone; what came for this one, but was filed by the limits of another, by its own ranges and our
+    limits for this one; all else stands as it was filed. Alarms follow. In the caller's
+    transaction, after the runs went there; one statement where nothing is to be done."""
     by_pk = {run.pk: run for run in runs}
-    rows = Observation.objects.filter(run__in=by_pk).exclude(result__species=None)
+    rows = Observation.objects.filter(run__in=by_pk).select_related("result").order_by("pk")
+    as_it_came = Q(as_filed=None)
     if species is not None:
-        # Those of its own species only where they have been held against another one's.
-        rows = rows.exclude(result__species=species, as_filed=None)
-    else:
-        rows = rows.exclude(as_filed=None)
+        of_another = ~Q(result__species=species) & Q(result__species__isnull=False)
+        as_it_came &= ~of_another & Q(result__limits_for=species)
     known: dict[int, Known] | None = None
     changed = []
-    for row in rows.select_related("result").order_by("pk"):
+    for row in rows.exclude(as_it_came):
         filed = row.as_filed or {column: getattr(row, column) for column in OURS}
-        said, as_filed = filed, None
-        if species is not None and row.result.ranges_void(species):
+        said = filed
+        if species is not None and not _stands(row, species):
             if known is None:
                 known = _known(by_pk.values(), species)
-            said, as_filed = _said(row, filed, known.get(row.analyte_id or 0)), filed
+            said = _said(row, filed, known.get(row.analyte_id or 0), species)
         for column, value in said.items():
             setattr(row, column, value)
-        row.as_filed = as_filed
+        row.as_filed = filed if species is not None and not _stands(row, species) else None
         changed.append(row)
     Observation.objects.bulk_update(changed, [*OURS, "as_filed"], batch_size=50)
     for pk in sorted({row.run_id for row in changed}):
         alarms.look_again(by_pk[pk], Alarm.Ended.REASSESSED)
+
+
+def _stands(row: Observation, species: str) -> bool:
+    return not row.result.ranges_void(species) and row.result.limits_for == species
 
 
 def _known(runs: Iterable[TestRun], species: str) -> dict[int, Known]:
@@ -52,22 +80,28 @@ def _known(runs: Iterable[TestRun], species: str) -> dict[int, Known]:
     return {analyte.pk: analyte for analyte in catalogue.values()}
 
 
-def _said(row: Observation, filed: dict[str, Any], known: Known | None) -> dict[str, Any]:
+def _said(
+    row: Observation, filed: dict[str, Any], known: Known | None, species: str
+) -> dict[str, Any]:
+    void = row.result.ranges_void(species)
+    delivered = filed["critical_source"] == limits.Source.DELIVERED
     held = limits.held_against(
         known.limits if known else (),
         known.species if known else "",
         row.unit,
         readable=bool(row.number or row.not_reported_reason),
-        low="",
-        high="",
+        low="" if void or not delivered else filed["critical_low"],
+        high="" if void or not delivered else filed["critical_high"],
     )
-    if held.source == limits.Source.NONE and filed["critical_source"] == limits.Source.DELIVERED:
+    if held.source == limits.Source.NONE and delivered:
         # Nobody has limits for that animal. What the analyzer's own say is no judgement of it, but
         # a reason to look, and goes on being one.
         return filed
     value = values.Value(
         text=row.value_text, kind=row.value_kind, number=row.number, qualifier=row.qualifier
     )
+    bounds = values.Range() if void else values.Range(row.low, row.high, row.range_text)
+    kind = "" if void else row.range_kind
     warnings = [
         sentence for sentence in filed["warnings"] if not sentence.startswith(limits.NOT_ASSESSED)
     ]
@@ -77,6 +111,6 @@ def _said(row: Observation, filed: dict[str, Any], known: Known | None) -> dict[
         "critical_low": held.low,
         "critical_high": held.high,
         "critical_source": held.source,
-        "flag_computed": values.compute_flag(value, values.Range(), "", held.low, held.high),
+        "flag_computed": values.compute_flag(value, bounds, kind, held.low, held.high),
         "warnings": warnings,
     }
