@@ -231,6 +231,8 @@ class PatientForm(forms.Form):
         if patient is not None:
             kwargs["initial"] = _initial(patient)
         super().__init__(*args, **kwargs)
+        for field in self.fields.values() if patient is not None else ():
+            field.show_hidden_initial = True  # what a colleague changes meanwhile is left alone
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -280,16 +282,17 @@ class PatientForm(forms.Form):
         )
 
     def update(self, user: User, patient: Patient) -> None:
-        """Raises labs.errors.LabError."""
-        data = self.cleaned_data
-        patients.update_patient(
-            acting_user=user,
-            patient=patient,
-            patient_id=data["patient_id"].strip() or patient.patient_id,
-            owner=self._owner(user, patient.clinic),
-            **self._fields(),
-        )
-        if data["weight_kg"] is not None:
+        """Only what was changed in the form. Raises labs.errors.LabError."""
+        data, changed = self.cleaned_data, set(self.changed_data)
+        if "deceased_on" in changed:
+            changed.add("deceased")
+        fields = {name: value for name, value in self._fields().items() if name in changed}
+        if "patient_id" in changed and data["patient_id"].strip():
+            fields["patient_id"] = data["patient_id"].strip()
+        if changed & {"owner_id", *self.OWNER}:
+            fields["owner"] = self._owner(user, patient.clinic)
+        patients.update_patient(acting_user=user, patient=patient, **fields)
+        if "weight_kg" in changed and data["weight_kg"] is not None:
             patients.record_weight(
                 acting_user=user,
                 patient=patient,
@@ -354,16 +357,20 @@ class DeceasedForm(forms.Form):
 
 
 class OwnerForm(forms.Form):
-    first_name = forms.CharField(max_length=100, required=False)
-    last_name = forms.CharField(max_length=100, required=False)
-    phone = forms.CharField(max_length=50, required=False)
-    email = forms.EmailField(required=False, label="E-mail")
+    first_name = forms.CharField(max_length=100, required=False, show_hidden_initial=True)
+    last_name = forms.CharField(max_length=100, required=False, show_hidden_initial=True)
+    phone = forms.CharField(max_length=50, required=False, show_hidden_initial=True)
+    email = forms.EmailField(required=False, label="E-mail", show_hidden_initial=True)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if not (data.get("first_name") or data.get("last_name")):
             self.add_error("last_name", "Give a name: the owner is found by it.")
         return data
+
+    def changed(self) -> dict[str, Any]:
+        """What was changed in the form: what a colleague changes meanwhile is left alone."""
+        return {name: self.cleaned_data[name] for name in self.changed_data}
 
 
 class LitterForm(forms.Form):

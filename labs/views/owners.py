@@ -39,7 +39,7 @@ def edit(request: StaffRequest, uuid: UUID) -> HttpResponse:
     form = OwnerForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
-            patients.update_owner(acting_user=request.user, owner=owner, **form.cleaned_data)
+            patients.update_owner(acting_user=request.user, owner=owner, **form.changed())
         except LabError as error:
             form.add_error(None, error.message)
         else:

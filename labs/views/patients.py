@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from labs.errors import LabError, SentBefore
 from labs.forms import FormKey, PatientForm
-from labs.models import EmergencyCode, LabRequest, Patient
+from labs.models import EmergencyCode, LabRequest, Patient, TestRun
 from labs.queries.orders.request_page import called
 from labs.queries.paging import page_number
 from labs.queries.registry.merging import merges_of
@@ -98,12 +98,23 @@ def edit(request: StaffRequest, uuid: UUID) -> HttpResponse:
         return redirect("labs:patient", uuid=patient.uuid)
     form = PatientForm(request.POST or None, patient=patient)
     if request.method == "POST" and form.is_valid():
+        was = patient.species
         try:
             form.update(request.user, patient)
         except LabError as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, f"{patient} was changed.")
+            messages.success(request, f"{patient} was changed.{_of_its_results(patient, was)}")
             return redirect("labs:patient", uuid=patient.uuid)
     context = {"form": form, "patient": patient}
     return render(request, "labs/edit_patient.html", context, status=422 if form.errors else 200)
+
+
+def _of_its_results(patient: Patient, was: str) -> str:
+    """What a corrected species means for what stands on the record already."""
+    if patient.species == was or not TestRun.objects.filter(request__patient=patient).exists():
+        return ""
+    return (
+        " Its results are held against the limits for its species now, and ranges that came for "
+        "another one are struck through: look at them again."
+    )

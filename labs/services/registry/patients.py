@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -124,17 +125,18 @@ def update_patient(*, acting_user: User | None, patient: Patient, **fields: Any)
         # The names' lock before the animal's, as everywhere.
         vocabulary.lock(patient.clinic_id)
         keep_standing(patient)
-        _save(patient)
+        _save(patient, only=fields)
         if "species" in fields:
             species_of_results.corrected([patient])
-        record(
-            "patient.changed",
-            clinic=patient.clinic,
-            acting_user=acting_user,
-            source="command",
-            patient=patient,
-            fields=sorted(fields),
-        )
+        if fields:
+            record(
+                "patient.changed",
+                clinic=patient.clinic,
+                acting_user=acting_user,
+                source="command",
+                patient=patient,
+                fields=sorted(fields),
+            )
 
 
 def create_owner(
@@ -163,7 +165,7 @@ def update_owner(*, acting_user: User | None, owner: Owner, **fields: Any) -> No
     for name in changed:
         setattr(owner, name, fields[name])
     with transaction.atomic():
-        _save(owner)
+        _save(owner, only=changed)
         if changed:
             record(
                 "owner.changed",
@@ -219,9 +221,10 @@ def today(clinic: Clinic) -> date:
     return timezone.now().astimezone(clinic.zone).date()
 
 
-def _save(row: Patient | Owner) -> None:
+def _save(row: Patient | Owner, only: Iterable[str] | None = None) -> None:
+    """`only`: what else is in those columns by now stays."""
     try:
         row.full_clean()
     except ValidationError as error:
         raise InvalidInput(sentences(error)) from error
-    row.save()
+    row.save(update_fields=only)
