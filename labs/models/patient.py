@@ -102,6 +102,10 @@ class Species(models.TextChoices):
     HORSE = "horse", "Horse"
     OTHER = "other", "Other"
 
+    @property
+    def one(self) -> str:
+        return "an animal of another kind" if self is Species.OTHER else f"a {self.label.lower()}"
+
 
 class Sex(models.TextChoices):
     MALE = "M", "Male"
@@ -248,6 +252,11 @@ class Patient(models.Model):
         if not self.neutered:
             return self.get_sex_display().lower()
         return "male neutered" if self.sex == Sex.MALE else "female spayed"
+
+    @property
+    def kind(self) -> str:
+        """As in "Mia is a cat"."""
+        return Species(self.species).one
 
     def age_words(self, today: date) -> str:
         """`6 y 11 m`, `7 wk`; empty where no birth date is known. `about` marks an estimate."""

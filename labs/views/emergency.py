@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import LabError
-from labs.forms import FormKey
+from labs.forms.fields import FormKey
 from labs.models import EmergencyCode, Patient
 from labs.queries.orders import emergency as queries
 from labs.queries.registry.patients import search

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from labs.errors import InvalidInput, LabError
-from labs.forms import FormKey
+from labs.forms.fields import FormKey
 from labs.models import Clinic
 from labs.services.registry import csv_patients
 from labs.services.registry.csv_file import ImportRefused

@@ -8,7 +8,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from labs.errors import LabError, SentBefore
-from labs.forms import FormKey, RequestForm
+from labs.forms.fields import FormKey
+from labs.forms.orders import RequestForm
 from labs.models import LabRequest, Patient
 from labs.queries.orders import ordering as queries
 from labs.queries.orders.codes import sent_as

@@ -14,7 +14,8 @@ from labs.errors import InvalidInput, LabError
 from labs.models import ClinicLogo, LabRequest
 from labs.queries.orders.request_page import all_reviewed, heads
 from labs.queries.readings.owner_report import given, report
-from labs.queries.readings.results import Results, results_of
+from labs.queries.readings.results import results_of
+from labs.queries.readings.run_view import Results
 from labs.services.reviews import owner_report, viewing
 from labs.views.access import StaffRequest, load, staff_required
 from labs.views.attachments import safe

@@ -11,7 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from labs.errors import LabError, SentBefore
-from labs.forms import DeceasedForm, FormKey, LitterForm, OwnerForm
+from labs.forms.fields import FormKey
+from labs.forms.registry import DeceasedForm, LitterForm, OwnerForm
 from labs.models import Owner, Patient
 from labs.queries.registry.patients import animals_of
 from labs.services.registry import litters, patients

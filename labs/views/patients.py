@@ -10,7 +10,8 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods
 
 from labs.errors import LabError, SentBefore
-from labs.forms import FormKey, PatientForm
+from labs.forms.fields import FormKey
+from labs.forms.registry import PatientForm
 from labs.models import EmergencyCode, LabRequest, Patient, TestRun
 from labs.queries.orders.request_page import called
 from labs.queries.paging import page_number

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from labs.errors import InvalidInput, LabError
-from labs.forms import FormKey
+from labs.forms.fields import FormKey
 from labs.models import LabRequest
 from labs.queries.orders.progress import submission_of
 from labs.queries.orders.request_page import all_reviewed, head, heads, request_page

@@ -15,7 +15,7 @@ from django.urls import reverse_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from labs.address import client_address
-from labs.forms import ForgottenForm, SignInForm
+from labs.forms.people import ForgottenForm, SignInForm
 from labs.models import Clinic
 from labs.services.people import guessing, letters, second_factor, signing_in
 from labs.views import devices, proof

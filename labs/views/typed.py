@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from labs.errors import InvalidInput, LabError, SentBefore
-from labs.forms import LOCAL_TIME, FormKey
+from labs.forms.fields import LOCAL_TIME, FormKey
 from labs.models import Analyzer, LabRequest, Panel, Patient, TestRun
 from labs.queries.readings.typed import understood_words
 from labs.queries.registry.patients import with_weight

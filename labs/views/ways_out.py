@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from labs import roles
 from labs.errors import LabError
-from labs.forms import PatientForm
+from labs.forms.registry import PatientForm
 from labs.matching.reading import is_placeholder, weight_kg
 from labs.models import Patient, Sex, Species, UnmatchedResult
 from labs.models.patient import with_own_id

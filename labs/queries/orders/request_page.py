@@ -36,7 +36,8 @@ from labs.queries.orders.trouble import Trouble, is_overdue, troubles
 from labs.queries.orphaned.witnesses import Witness, witnesses
 from labs.queries.overview.nav import TO_REVIEW
 from labs.queries.readings.owner_report import Given, given
-from labs.queries.readings.results import Results, results_of
+from labs.queries.readings.results import results_of
+from labs.queries.readings.run_view import Results
 from labs.queries.records import events as audit
 from labs.queries.registry.patients import with_weight
 from labs.queries.reviews.alarms import Shown

@@ -19,7 +19,7 @@ from labs.models import (
 )
 from labs.queries.orders.progress import Turnarounds, due, stalled, submission_of
 from labs.queries.orders.trouble import could_not_be_made
-from labs.queries.readings.results import Results
+from labs.queries.readings.run_view import Results
 from labs.queries.records.event_words import LINKED
 from labs.queries.records.events import Event
 from labs.queries.words import clock, duration

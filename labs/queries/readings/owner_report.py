@@ -17,7 +17,7 @@ from labs.paper import OwnerReport, Panel, Reading
 from labs.queries.orders.progress import OPEN_TESTS
 from labs.queries.readings.history import Earlier
 from labs.queries.readings.result_rows import Row
-from labs.queries.readings.results import Results, RunView
+from labs.queries.readings.run_view import Results, RunView
 from labs.services.reviews.viewing import NOT_SENT, PRINTED, SENT, TOLD
 
 DAY = "%Y-%m-%d"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from functools import cached_property
+from dataclasses import replace
+from datetime import timedelta
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
@@ -13,7 +12,6 @@ from django.utils import timezone
 from labs import interference
 from labs.models import (
     Attachment,
-    Flag,
     LabRequest,
     LabResult,
     MatchDecision,
@@ -22,15 +20,14 @@ from labs.models import (
     Patient,
     ResultStatus,
     Review,
-    ReviewState,
     Species,
-    TestRun,
 )
 from labs.models.result import VOID_STATUSES
 from labs.queries.orphaned.second_look import to_check
 from labs.queries.readings.history import Earlier, code_of, history, key_of
 from labs.queries.readings.own_ranges import OwnRanges, own_ranges
-from labs.queries.readings.result_rows import Row, row_of, urgency
+from labs.queries.readings.result_rows import row_of, urgency
+from labs.queries.readings.run_view import Repeat, Results, RunView
 from labs.queries.words import Chip
 from labs.quick import Given, Records, all_but
 from labs.services.intake.versions import newest_readings
@@ -43,117 +40,6 @@ STATUS_CHIPS = {
     ResultStatus.CANCELLED: Chip(word="cancelled", shape="off"),
     ResultStatus.WITHDRAWN: Chip(word="withdrawn", shape="off"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Repeat:
-    """Of several runs of one requested test: which this is, and whether a person chose it (None
-    where nobody has chosen yet)."""
-
-    number: int
-    of: int
-    reported: bool | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunView:
-    run: TestRun
-    current: LabResult
-    status: Chip
-    rows: list[Row]
-    earlier: list[LabResult]
-    files: list[Attachment]
-    reviews: list[Review]
-    void: str
-    juvenile: str
-    title: str
-    repeat: Repeat | None = None
-
-    @property
-    def at(self) -> datetime:
-        return self.current.run_at or self.current.received_at
-
-    @property
-    def matched_at(self) -> datetime | None:
-        """Where it came without a request: since when it stands here."""
-        return getattr(self.current, "matched_at", None)
-
-    @property
-    def tally(self) -> list[tuple[str, str, int]]:
-        """Shape, word and number of what is out of range, the worst first."""
-        marks = (row.ours if row.void else row.flag for row in self.rows if row.tone)
-        words = [mark for mark in marks if mark]
-        shapes = (("crit", "critical"), ("high", "high"), ("low", "low"), ("abnormal", "abnormal"))
-        found = []
-        for shape, word in shapes:
-            number = sum(flag.shape.startswith(shape) for flag in words)
-            if number:
-                found.append((shape, word, number))
-        return found
-
-    @property
-    def partial(self) -> LabResult | None:
-        """An older version of which some rows still stand: the latest message did not list all."""
-        return next((row.stale for row in self.rows if row.stale), None)
-
-    @cached_property
-    def compared(self) -> bool:
-        """Whether any row has an earlier value beside it."""
-        return any(row.previous for row in self.rows)
-
-    @property
-    def pictures(self) -> list[Row]:
-        """Rows that are nothing but their image: shown side by side below the table."""
-        return [row for row in self.rows if row.is_picture]
-
-    @property
-    def lines(self) -> list[Row]:
-        return [row for row in self.rows if not row.is_picture]
-
-    @cached_property
-    def within_is_ours(self) -> bool:
-        """Whether the analyzer flags only what is out of range, so that each “within” was set here:
-        then it is said once and not in every row."""
-        within = [row for row in self.rows if row.observation.flag == Flag.NORMAL]
-        return bool(within) and not any(row.observation.flag_delivered for row in within)
-
-    @property
-    def owns(self) -> str:
-        """The clinic whose own ranges stand beside delivered ones; empty where none does."""
-        return next((row.own.whose for row in self.rows if row.own), "")
-
-    @property
-    def to_review(self) -> bool:
-        return self.run.review_state != ReviewState.REVIEWED
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    runs: list[RunView] = field(default_factory=list)
-    files: list[Attachment] = field(default_factory=list)
-    abnormal_first: bool = False
-
-    @property
-    def to_review(self) -> int:
-        return sum(run.to_review for run in self.runs)
-
-    @property
-    def first_at(self) -> datetime | None:
-        return min(
-            (v.received_at for run in self.runs for v in [run.current, *run.earlier]), default=None
-        )
-
-    @property
-    def reviews(self) -> list[Review]:
-        found = [review for run in self.runs for review in run.reviews]
-        return sorted(found, key=lambda review: review.reviewed_at, reverse=True)
-
-    @property
-    def only_preliminary(self) -> bool:
-        waiting = [run for run in self.runs if run.to_review]
-        return bool(waiting) and all(
-            run.current.status == ResultStatus.PRELIMINARY for run in waiting
-        )
 
 
 def _versions() -> QuerySet[LabResult]:
@@ -350,14 +236,10 @@ def _void_words(rows: list[Observation], species: str, name: str) -> str:
     foreign = next((row.result for row in rows if row.result.ranges_void(species)), None)
     if foreign is None:
         return ""
-    own = Species(species).label.lower()
-    measured = (
-        f"for a {Species(foreign.species).label.lower()}"
-        if foreign.species
-        else "for a species that we can't tell"
-    )
+    own = Species(species).one
+    measured = Species(foreign.species).one if foreign.species else "a species that we can't tell"
     return (
-        f"The analyzer measured {measured}, but {name} is a {own}. "
+        f"The analyzer measured for {measured}, but {name} is {own}. "
         "The ranges and flags that came with it are struck through and used for nothing. The "
-        f"critical limits are those for a {own}."
+        f"critical limits are those for {own}."
     )

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from labs.models import Clinic, FollowUp, HandOver, LabRequest, OwnerTold, Patient
-from labs.queries.readings.results import RunView
+from labs.queries.readings.run_view import RunView
 from labs.quick import Given, Records
 from labs.services.reviews import escalation
 

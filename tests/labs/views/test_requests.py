@@ -72,6 +72,21 @@ def test_ranges_of_another_species_are_struck_through(
     assert 'class="critical"' not in page and 'class="range' not in page
 
 
+@pytest.mark.parametrize(
+    ("species", "words"), [("cat", "a cat"), ("other", "an animal of another kind")]
+)
+def test_it_is_said_for_whom_it_was_measured_and_who_it_is(
+    running: LabRequest, bob: User, signed_in: SignIn, species: str, words: str
+) -> None:
+    run = factories.make_run([factories.make_row("PLT", "9", low="126", high="660", flag="LL")])
+    identity = Identity(species="Canine", species_code="dog")
+    factories.make_result(running, factories.make_report([run], identity=identity))
+    type(running.patient).objects.filter(pk=running.patient.pk).update(species=species)
+    page = shown(signed_in(bob), running)
+    assert f"measured for a dog, but {running.patient.name} is {words}." in page
+    assert f"critical limits are those for {words}." in page
+
+
 def test_a_correction_shows_what_it_was(running: LabRequest, bob: User, signed_in: SignIn) -> None:
     rows = [factories.make_row("WBC", "6.13"), factories.make_row("PLT", "2")]
     run = factories.make_run(rows)

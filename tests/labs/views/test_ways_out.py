@@ -270,6 +270,8 @@ def test_moving_a_request_to_another_species_asks_for_the_name(
     assert signed_in(charlie).post(page, form).status_code == 404
     theirs = factories.make_patient()
     client = signed_in(alice)
+    shown = text(client.get(page, {"patient": olive.uuid}))
+    assert "It was ordered for a dog, and Olive is a cat" in shown
     assert client.post(page, {**form, "patient": theirs.uuid}).status_code == 404
     assert client.post(page, form).status_code == 422
     assert client.post(page, {**form, "typed_name": "Olive"}).status_code == 302

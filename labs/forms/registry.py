@@ -1,194 +1,21 @@
-"""Forms of the staff site. They read and check what was typed; services write."""
+"""Patients and their owners."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
 from django.utils import timezone
 
-from labs.address import client_address
 from labs.errors import InvalidInput
-from labs.models import (
-    Clinic,
-    LabRequest,
-    Membership,
-    Owner,
-    Panel,
-    Patient,
-    Priority,
-    Role,
-    Sex,
-    Species,
-)
-from labs.services.orders.ordering import Collection
-from labs.services.people import guessing
-from labs.services.people.guessing import Turn
+from labs.forms.fields import YES_NO
+from labs.models import Clinic, Owner, Patient, Sex, Species
 from labs.services.registry import adding, patients
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from django.contrib.auth.models import User
-
-YES_NO = {"": None, "yes": True, "no": False}
-LOCAL_TIME = "%Y-%m-%dT%H:%M"
-
-
-class SignInForm(AuthenticationForm):
-    error_messages = {
-        "invalid_login": (
-            "This user name and password don't belong together. Check for capitals and try again, "
-            "or ask your administrator for a new password."
-        ),
-        "inactive": "This login is switched off. Ask your administrator.",
-        "wait": "Too many wrong tries from here. Wait %(wait)s, then try again.",
-    }
-    turn = Turn()
-
-    def __init__(self, request: Any = None, *args: Any, device: Any = None, **kwargs: Any) -> None:
-        super().__init__(request, *args, **kwargs)
-        # Of a username: the name of the browser where it has signed in before.
-        self.device_of: Callable[[str], str] = device or (lambda username: "")
-
-    def clean(self) -> dict[str, Any]:
-        username = self.cleaned_data.get("username", "")
-        if not username or not self.cleaned_data.get("password") or self.request is None:
-            return self.cleaned_data
-        self.turn = guessing.turn(
-            username, address=client_address(self.request), device=self.device_of(username)
-        )
-        if self.turn.wait:
-            wait = "a second" if self.turn.wait == 1 else f"{self.turn.wait} seconds"
-            words = self.error_messages["wait"]
-            raise forms.ValidationError(words, code="wait", params={"wait": wait})
-        cleaned: dict[str, Any] = super().clean()
-        guessing.right(self.turn)
-        return cleaned
-
-
-class ForgottenForm(forms.Form):
-    login = forms.CharField(
-        max_length=254,
-        error_messages={
-            "required": "Type your user name or your e-mail address.",
-            "max_length": "This is too long for a user name or an e-mail address.",
-        },
-    )
-
-
-class FormKey(forms.Form):
-    """Tells one form that was shown from all others, so that one that is sent twice acts once."""
-
-    form_key = forms.UUIDField(required=False)
-
-    def key(self) -> UUID | None:
-        """None where it came with none, or with what is none."""
-        self.is_valid()
-        found: UUID | None = self.cleaned_data.get("form_key")
-        return found
-
-
-class RequestForm(forms.Form):
-    """The order itself; the patient is chosen before."""
-
-    panels = forms.ModelMultipleChoiceField(
-        Panel.objects.none(),
-        to_field_name="code",
-        error_messages={
-            "required": "Choose at least one test.",
-            "invalid_choice": "Test %(value)s can't be ordered here.",
-        },
-    )
-    priority = forms.ChoiceField(choices=Priority.choices, initial=Priority.ROUTINE)
-    doctor = forms.CharField(max_length=100, required=False)
-    notes = forms.CharField(
-        max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 2})
-    )
-    collected_at = forms.DateTimeField(
-        required=False,
-        input_formats=[LOCAL_TIME, "%Y-%m-%dT%H:%M:%S"],
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=LOCAL_TIME),
-        error_messages={"invalid": "Give the time of collection as date and time."},
-    )
-    collected_by = forms.CharField(max_length=100, required=False)
-    label = forms.CharField(max_length=50, required=False)
-    fasting = forms.ChoiceField(
-        choices=[("", "Not known"), ("yes", "Fasted"), ("no", "Not fasted")], required=False
-    )
-    weight_kg = forms.DecimalField(
-        required=False,
-        min_value=0,
-        max_digits=7,
-        decimal_places=3,
-        label="Weight today, in kg",
-        error_messages={"invalid": "Give the weight in kilograms, such as 4.2."},
-    )
-
-    def __init__(
-        self,
-        *args: Any,
-        panels: list[Panel],
-        user: User,
-        clinic: Clinic,
-        beside: LabRequest | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """`beside`: an earlier request; what is added is run from its specimen, unless one says
-        otherwise."""
-        super().__init__(*args, **kwargs)
-        choice: Any = self.fields["panels"]
-        choice.queryset = Panel.objects.filter(pk__in=[panel.pk for panel in panels])
-        names = {
-            membership.user: membership.role
-            for membership in Membership.objects.filter(clinic=clinic).select_related("user")
-        }
-        self.doctors = sorted(_name(person) for person, role in names.items() if role == Role.VET)
-        self.fields["collected_by"].initial = _name(user)
-        self.fields["collected_at"].initial = timezone.localtime().replace(second=0, microsecond=0)
-        if names.get(user) == Role.VET:
-            self.fields["doctor"].initial = _name(user)
-        if beside:
-            self.fields["doctor"].initial = beside.doctor
-            self.fields["priority"].initial = beside.priority
-            for specimen in beside.specimen_set.all()[:1]:
-                self.fields["collected_at"].initial = specimen.collected_at
-                self.fields["collected_by"].initial = specimen.collected_by
-                self.fields["label"].initial = specimen.label
-                fasting = {True: "yes", False: "no", None: ""}[specimen.fasting]
-                self.fields["fasting"].initial = fasting
-
-    def clean_collected_at(self) -> Any:
-        at = self.cleaned_data["collected_at"]
-        if at and at > timezone.now() + timedelta(minutes=10):
-            raise forms.ValidationError("The sample can't have been collected in the future.")
-        return at
-
-    def chosen(self) -> list[str]:
-        """Codes of the panels that are ticked, also where the form is not valid yet."""
-        data: Any = self.data
-        return list(data.getlist("panels") if self.is_bound else self.initial.get("panels", []))
-
-    def order(self) -> dict[str, Any]:
-        """The keyword arguments of `place_request`."""
-        data = self.cleaned_data
-        return {
-            "panels": list(data["panels"]),
-            "priority": data["priority"],
-            "doctor": data["doctor"].strip(),
-            "notes": data["notes"].strip(),
-            "collection": Collection(
-                collected_at=data["collected_at"],
-                collected_by=data["collected_by"].strip(),
-                label=data["label"].strip(),
-                fasting=YES_NO[data["fasting"]],
-            ),
-        }
-
 
 OWNER_COLUMNS = ("first_name", "last_name", "phone", "email")
 
@@ -441,7 +268,3 @@ def _initial(patient: Patient) -> dict[str, Any]:
 
 def _grams(kg: Decimal | None) -> str:
     return "" if kg is None else f"{kg.quantize(Decimal('0.001')).normalize():f}"
-
-
-def _name(user: Any) -> str:
-    return user.get_full_name() or str(user.get_username())
