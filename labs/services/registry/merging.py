@@ -8,52 +8,32 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from labs import roles
 from labs.errors import InvalidInput, Stale
 from labs.models import (
-    EmergencyCode,
     LabRequest,
     LabResult,
     MatchDecision,
     Merge,
     Patient,
-    RequestState,
     Review,
     ReviewState,
-    Sex,
-    Submission,
-    SubmissionState,
     TestRun,
     UnmatchedResult,
-    Visit,
-    Weight,
     vocabulary,
 )
 from labs.services.events import record
-from labs.services.orders import emergency_codes, outbox, states
+from labs.services.orders import emergency_codes, states
 from labs.services.orphaned import matching
 from labs.services.orphaned.decisions import SEPARATED
+from labs.services.registry import merged_rows
 from labs.services.registry.patients import require_animal
 from labs.services.reviews import alarms, species
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-
-# What the surviving record takes over where it says nothing itself, and what saying nothing is.
-FILLED: dict[str, Any] = {
-    "breed": "",
-    "microchip": "",
-    "sex": Sex.UNKNOWN,
-    "neutered": None,
-    "birth_date": None,
-    "owner_id": None,
-}
-OVER = (RequestState.COMPLETE, RequestState.CANCELLED)
-# Of these the order has not left, or never did.
-HERE = [*outbox.WAITING, SubmissionState.CANCELLED]
 
 
 def seen_key(*patients: Patient) -> str:
@@ -63,7 +43,7 @@ def seen_key(*patients: Patient) -> str:
         "name",
         "patient_id",
         "owner_id",
-        *FILLED,
+        *merged_rows.FILLED,
         "species",
         "deceased",
         "deceased_on",
@@ -97,7 +77,7 @@ def merge(*, acting_user: User | None, survivor: Patient, merged: Patient, seen:
             raise Stale("One of the two records was changed in the meantime. Look at both again.")
         if LabRequest.objects.filter(patient=merged).exclude(pk__in=requests).exists():
             raise Stale(f"Something was ordered for {merged} just now. Look at both again.")
-        moved = _move(requests, survivor, merged)
+        moved = merged_rows.move(requests, survivor, merged)
         species.assess(TestRun.objects.filter(request__in=requests), survivor.species)
         Patient.objects.filter(pk=merged.pk).update(merged_into=survivor)
         made = Merge.objects.create(
@@ -140,12 +120,12 @@ def undo(*, acting_user: User | None, merge: Merge, reason: str) -> Merge:
             )
         came = came_since(merge)
         _back_to_the_queue(merge, came, acting_user)
-        going = _going_back(merge)
+        going = merged_rows.going_back(merge)
         _locked(LabRequest.objects.filter(pk__in=going))
         if came_since(merge).queue:
             raise Stale("A result was matched to one of these requests just now. Look again.")
         into, merged = _both(into, merged)
-        _move_back(merge, into, merged)
+        merged_rows.move_back(merge, into, merged)
         species.assess(TestRun.objects.filter(request__in=going), merged.species)
         _look_again(merge, going)
         Patient.objects.filter(pk=merged.pk).update(merged_into=None)
@@ -173,7 +153,7 @@ class Came:
 
 def came_since(merge: Merge) -> Came:
     """Five statements."""
-    going = set(_going_back(merge))
+    going = set(merged_rows.going_back(merge))
     own = LabRequest.objects.filter(patient=merge.into_id)
     put = MatchDecision.objects.filter(active=True, request__in=going, at__gte=merge.at)
     queue = sorted(put.values_list("unmatched", flat=True))
@@ -214,90 +194,6 @@ def _still_two(survivor: Patient, merged: Patient) -> None:
             )
 
 
-def _move(requests: list[int], survivor: Patient, merged: Patient) -> dict[str, Any]:
-    """Returns what moved: of each request its key, whom the analyzer had it for, whom it has it for
-    by this, and whether it had still to be sent."""
-    at_visits = Visit.objects.filter(patient=survivor).values("at")
-    visits = list(
-        # Both records of one moment say the same visit.
-        Visit.objects.filter(patient=merged).exclude(at__in=at_visits).values_list("pk", flat=True)
-    )
-    weights = list(Weight.objects.filter(patient=merged).values_list("pk", flat=True))
-    codes = list(EmergencyCode.objects.filter(patient=merged).values_list("pk", flat=True))
-    records = list(Patient.objects.filter(merged_into=merged).values_list("pk", flat=True))
-    here, sent = _still_here(requests), _sent(requests)
-    moved = []
-    for pk, was, state in LabRequest.objects.filter(pk__in=requests).values_list(
-        "pk", "sent_for", "state"
-    ):
-        now = was
-        if was == survivor.pk:
-            now = None
-        elif was is None and state not in OVER and pk in sent and pk not in here:
-            now = merged.pk
-        moved.append([pk, was, now, pk in here])
-    _give(moved, survivor)
-    Visit.objects.filter(pk__in=visits).update(patient=survivor)
-    Weight.objects.filter(pk__in=weights).update(patient=survivor)
-    EmergencyCode.objects.filter(pk__in=codes).update(patient=survivor)
-    Patient.objects.filter(pk__in=records).update(merged_into=survivor)
-    if merged.latest_visit is not None:
-        Patient.objects.heard_of({survivor.pk: merged.latest_visit})
-    return {
-        "requests": moved,
-        "visits": visits,
-        "weights": weights,
-        "codes": codes,
-        "records": records,
-        "filled": _fill(survivor, merged),
-    }
-
-
-def _fill(survivor: Patient, merged: Patient) -> dict[str, str]:
-    """What it took over, as text."""
-    taken = {}
-    for name, empty in FILLED.items():
-        value = getattr(merged, name)
-        if getattr(survivor, name) == empty and value != empty:
-            setattr(survivor, name, value)
-            taken[name] = str(value)
-            if name == "birth_date":
-                survivor.birth_date_estimated = merged.birth_date_estimated
-    if taken:
-        survivor.save()
-    return taken
-
-
-def _still_here(requests: list[int]) -> set[int]:
-    """Orders that have not left; a worker that would claim one at this moment waits."""
-    rows = Submission.objects.select_for_update().filter(
-        request__in=requests, state__in=HERE, may_have_arrived=False
-    )
-    return set(rows.order_by("request").values_list("request", flat=True))
-
-
-def _sent(requests: list[int]) -> set[int]:
-    return set(Submission.objects.filter(request__in=requests).values_list("request", flat=True))
-
-
-def _give(moved: list[list[Any]], patient: Patient) -> None:
-    """One statement, and one more for each of those whom the analyzer still has them under."""
-    pks = [pk for pk, *_ in moved]
-    LabRequest.objects.filter(pk__in=pks).update(
-        patient=patient, version=F("version") + 1, updated_at=timezone.now()
-    )
-    for whom in {now for _, was, now, _ in moved if now != was}:
-        changed = [pk for pk, was, now, _ in moved if now == whom and now != was]
-        LabRequest.objects.filter(pk__in=changed).update(sent_for=whom)
-
-
-def _going_back(merge: Merge) -> list[int]:
-    """Requests that moved with it and that nobody has moved on since."""
-    pks = [pk for pk, *_ in merge.moved["requests"]]
-    rows = LabRequest.objects.filter(pk__in=pks, patient=merge.into_id)
-    return list(rows.order_by("pk").values_list("pk", flat=True))
-
-
 def _back_to_the_queue(merge: Merge, came: Came, acting_user: User | None) -> None:
     """In the order in which everybody locks: what was put on the requests before the requests."""
     rows = UnmatchedResult.objects.select_for_update(of=("self",)).select_related("clinic")
@@ -309,41 +205,6 @@ def _back_to_the_queue(merge: Merge, came: Came, acting_user: User | None) -> No
             reason=f"{merge.merged.patient_id} and {merge.into.patient_id} are two animals",
             evidence={SEPARATED: str(merge.uuid)},
         )
-
-
-def _move_back(merge: Merge, into: Patient, merged: Patient) -> None:
-    moved = merge.moved
-    then = {pk: (was, now, here) for pk, was, now, here in moved["requests"]}
-    going = _going_back(merge)
-    here = _still_here(going)
-    back = []
-    for pk, now in LabRequest.objects.filter(pk__in=going).values_list("pk", "sent_for"):
-        was, set_to, was_here = then[pk]
-        if (was_here and pk not in here) or (now is None and set_to is not None):
-            # It left, or left once more, under the name of the record that it stood on meanwhile.
-            before: int | None = into.pk
-        else:
-            before = was if now == set_to else now
-        back.append([pk, now, before, pk in here])
-    _give(back, merged)
-    own = Visit.objects.filter(patient=merged).values("at")
-    Visit.objects.filter(pk__in=moved["visits"], patient=into).exclude(at__in=own).update(
-        patient=merged
-    )
-    Weight.objects.filter(pk__in=moved["weights"], patient=into).update(patient=merged)
-    EmergencyCode.objects.filter(pk__in=moved["codes"], patient=into).update(patient=merged)
-    Patient.objects.filter(pk__in=moved["records"], merged_into=into).update(merged_into=merged)
-    taken_back = {
-        name: FILLED[name]
-        for name, text in moved["filled"].items()
-        if str(getattr(into, name)) == text
-    }
-    for name, empty in taken_back.items():
-        setattr(into, name, empty)
-    if "birth_date" in taken_back:
-        into.birth_date_estimated = False
-    if taken_back:
-        into.save()
 
 
 def _look_again(merge: Merge, requests: list[int]) -> None:
