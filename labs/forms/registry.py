@@ -73,6 +73,21 @@ class PatientForm(forms.Form):
             data["deceased"] = True
         return data
 
+    def identity(self, user: User, clinic: Clinic) -> dict[str, str]:
+        """By what it is looked for on file (labs.queries.registry.duplicates): an owner who is
+        named by id has a surname, too."""
+        data = self.cleaned_data
+        owners = Owner.objects.for_user(user).filter(clinic=clinic)
+        owner_id = data["owner_id"].strip()
+        owner = owners.filter(owner_id=owner_id).first() if owner_id else None
+        given = data["owner_last_name"] or data["owner_first_name"]
+        return {
+            "name": data["name"],
+            "surname": owner.last_name or owner.first_name if owner else given,
+            "patient_id": data["patient_id"],
+            "microchip": data["microchip"],
+        }
+
     def create(self, user: User, clinic: Clinic, form_key: UUID | None = None) -> Patient:
         """Raises labs.errors.LabError. `form_key`: sent twice it adds one."""
         (patient,) = adding.once(

@@ -15,6 +15,7 @@ from labs.forms.registry import PatientForm
 from labs.models import EmergencyCode, LabRequest, Patient, TestRun
 from labs.queries.orders.request_page import called
 from labs.queries.paging import page_number
+from labs.queries.registry.duplicates import Duplicate, duplicates
 from labs.queries.registry.merging import merges_of
 from labs.queries.registry.patients import patient_page, search, with_weight
 from labs.services.reviews import viewing
@@ -67,6 +68,8 @@ def new(request: StaffRequest) -> HttpResponse:
     form = PatientForm(request.POST or None, initial={"name": request.GET.get("name", "")})
     form_key = FormKey(request.POST).key() or uuid4()
     if request.method == "POST" and form.is_valid():
+        if found := _on_file(request, form, form_key):
+            return _new(request, form, form_key, found)
         try:
             patient = form.create(request.user, request.clinic, form_key)
         except SentBefore as error:
@@ -76,15 +79,41 @@ def new(request: StaffRequest) -> HttpResponse:
             form.add_error(None, error.message)
         else:
             messages.success(request, f"{patient} was added.")
-            codes = EmergencyCode.objects.for_user(request.user).filter(clinic=request.clinic)
-            named = request.GET.get("emergency", "").upper()
-            if named and (code := codes.filter(code=named[:8]).first()):
-                # Back to the code that it was added for; whose it is, a person still says.
-                page = reverse("labs:emergency", args=[code])
-                return redirect(f"{page}?{urlencode({'q': patient.patient_id})}")
-            return redirect("labs:patient", uuid=patient.uuid)
-    context = {"form": form, "form_key": form_key, "patient": None}
-    return render(request, "labs/edit_patient.html", context, status=422 if form.errors else 200)
+            return redirect(_onward(request, patient))
+    return _new(request, form, form_key, [])
+
+
+def _new(
+    request: StaffRequest, form: PatientForm, form_key: UUID, found: list[Duplicate]
+) -> HttpResponse:
+    context = {
+        "form": form,
+        "form_key": form_key,
+        "patient": None,
+        "duplicates": [(each, _onward(request, each.patient)) for each in found],
+    }
+    status = 422 if form.errors or found else 200
+    return render(request, "labs/edit_patient.html", context, status=status)
+
+
+def _on_file(request: StaffRequest, form: PatientForm, form_key: UUID) -> list[Duplicate]:
+    """Whom it may be, unless whoever adds it was shown all of them. Of a form that was sent before
+    nobody is asked: it added that animal itself."""
+    if Patient.objects.filter(clinic=request.clinic, form_key=form_key).exists():
+        return []
+    found = duplicates(request.clinic, **form.identity(request.user, request.clinic))
+    ruled_out = set(request.POST.getlist("ruled_out"))
+    return found if any(str(each.patient.uuid) not in ruled_out for each in found) else []
+
+
+def _onward(request: StaffRequest, patient: Patient) -> str:
+    """The animal's page; or back to the emergency code that it was added for: whose that is, a
+    person still says."""
+    codes = EmergencyCode.objects.for_user(request.user).filter(clinic=request.clinic)
+    named = request.GET.get("emergency", "").upper()
+    if named and (code := codes.filter(code=named[:8]).first()):
+        return f"{reverse('labs:emergency', args=[code])}?{urlencode({'q': patient.patient_id})}"
+    return reverse("labs:patient", args=[patient.uuid])
 
 
 @require_http_methods(["GET", "POST"])

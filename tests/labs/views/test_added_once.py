@@ -39,6 +39,10 @@ def add(client: Client, fields: dict[str, str]) -> Any:
     return client.post(reverse("labs:new_patient"), fields)
 
 
+def ruled_out() -> dict[str, str]:
+    return {"ruled_out": str(Patient.objects.get().uuid)}
+
+
 def test_a_patient_is_added_once_with_one_owner(
     clinic: Clinic, alice: User, signed_in: SignIn
 ) -> None:
@@ -47,8 +51,10 @@ def test_a_patient_is_added_once_with_one_owner(
     first, second = add(client, fields), add(client, fields)
     assert first["Location"] == second["Location"]
     assert (Patient.objects.count(), Owner.objects.count()) == (1, 1)
-    # Another form adds another one, also the very same.
-    add(client, opened(client))
+    # Another form adds another one, also the very same, of whoever has seen the first.
+    other = opened(client)
+    assert add(client, other).status_code == 422
+    assert add(client, other | ruled_out()).status_code == 302
     assert Patient.objects.count() == 2
 
 
@@ -66,7 +72,8 @@ def test_what_says_something_else_by_now_is_not_taken_for_the_first(
         assert Patient.objects.count() == 1
         assert key_in(page) != fields["form_key"]
     # Pressed once more, it is meant.
-    assert add(client, fields | {"name": "Nola", "form_key": key_in(page)}).status_code == 302
+    meant = fields | {"name": "Nola", "form_key": key_in(page)} | ruled_out()
+    assert add(client, meant).status_code == 302
     assert Patient.objects.count() == 2
 
 

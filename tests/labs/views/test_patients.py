@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from labs.models import Clinic, LabEvent, Owner, Patient, Weight
+from labs.services.orders import emergency_codes
 from tests import factories
 
 SignIn = Callable[[User], Client]
@@ -111,10 +112,59 @@ def test_a_known_owner_id_names_that_owner(clinic: Clinic, alice: User, signed_i
     bare = {key: value for key, value in NEW.items() if not key.startswith("owner")}
     client.post(reverse("labs:new_patient"), {**bare, "owner_id": "C-1"})
     assert Patient.objects.get().owner == owner
-    other = client.post(reverse("labs:new_patient"), {**NEW, "owner_id": "C-1"})
+    second = {"name": "Zorro", "owner_id": "C-1"}
+    other = client.post(reverse("labs:new_patient"), {**NEW, **second})
     assert other.status_code == 422 and "with other details" in other.content.decode()
-    missing = client.post(reverse("labs:new_patient"), {**bare, "owner_id": "C-9"})
+    second["owner_id"] = "C-9"
+    missing = client.post(reverse("labs:new_patient"), {**bare, **second})
     assert missing.status_code == 422 and "No owner has the id C-9" in missing.content.decode()
+
+
+def test_one_that_is_on_file_is_shown_before_another_is_added(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    ferri = factories.make_owner(clinic, last_name="Ferri", owner_id="C-1")
+    known = factories.make_patient(clinic, name="Nala", owner=ferri, patient_id="P-1")
+    theirs = factories.make_owner(factories.make_clinic(), last_name="Ferri")
+    factories.make_patient(theirs.clinic, name="Nala", owner=theirs, patient_id="P-77")
+    client, address = signed_in(alice), reverse("labs:new_patient")
+    asked = client.post(address, NEW)
+    page = asked.content.decode()
+    assert asked.status_code == 422 and Patient.objects.filter(clinic=clinic).count() == 1
+    assert "Is it one of these?" in page and "same name and owner" in page
+    assert f'href="{reverse("labs:patient", args=[known.uuid])}"' in page
+    assert "None of these: add Nala" in page and "P-77" not in page
+    assert 'value="Ferri"' in page, "what was typed stands there"
+
+    another = factories.make_patient(clinic, name="Nala", owner=None, patient_id="P-2")
+    again = client.post(address, {**NEW, "ruled_out": str(known.uuid)})
+    assert again.status_code == 422 and "P-2" in again.content.decode(), "it came meanwhile"
+    by_id = {key: value for key, value in NEW.items() if not key.startswith("owner")}
+    assert client.post(address, {**by_id, "owner_id": "C-1"}).status_code == 422
+    shown = [str(known.uuid), str(another.uuid)]
+    assert client.post(address, {**NEW, "ruled_out": shown}).status_code == 302
+    assert Patient.objects.filter(clinic=clinic).count() == 3
+
+
+def test_a_form_that_is_sent_twice_is_not_asked_about_the_animal_that_it_added(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    client, address = signed_in(alice), reverse("labs:new_patient")
+    sent = {**NEW, "form_key": "0b1c7c1e-66a5-4c5b-9d39-6f0f6a1b2c3d"}
+    first, second = client.post(address, sent), client.post(address, sent)
+    assert first["Location"] == second["Location"]
+    assert Patient.objects.count() == 1
+
+
+def test_the_one_on_file_is_taken_for_an_emergency_code_as_a_new_one_would_be(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    known = factories.make_patient(clinic, name="Nala", owner=None, patient_id="P-1")
+    code = emergency_codes.give(acting_user=alice, clinic=clinic).code
+    client = signed_in(alice)
+    page = client.post(f"{reverse('labs:new_patient')}?emergency={code}", NEW).content.decode()
+    back = f"{reverse('labs:emergency', args=[code])}?q={known.patient_id}"
+    assert f'href="{back}"' in page
 
 
 def test_an_id_that_is_taken_is_said_in_words(
