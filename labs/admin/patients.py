@@ -5,11 +5,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import transaction
 from django.http import HttpRequest
 
 from labs.admin.scope import ClinicScopedAdmin, NamedFields
 from labs.models import Owner, Patient, Visit, Weight
 from labs.services.registry.patients import MAX_KG
+from labs.services.reviews import species
 
 INSTEAD_OF_PATIENT = (
     "Mark the patient as deceased, or cancel the request. A patient entered twice is merged with "
@@ -77,6 +79,11 @@ class PatientAdmin(ClinicScopedAdmin):
 
     def patient_of(self, obj: Any) -> Any:
         return obj
+
+    def save_model(self, request: Any, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "species" in form.changed_data:
+            transaction.on_commit(lambda: species.follow([obj.pk]))
 
     def save_formset(self, request: Any, form: Any, formset: Any, change: bool) -> None:
         super().save_formset(request, form, formset, change)

@@ -10,7 +10,7 @@ from django import forms
 from django.utils import timezone
 
 from labs.errors import InvalidInput
-from labs.forms.fields import YES_NO
+from labs.forms.fields import YES_NO, OnlyWhatChanged
 from labs.models import Clinic, Owner, Patient, Sex, Species
 from labs.services.registry import adding, patients
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OWNER_COLUMNS = ("first_name", "last_name", "phone", "email")
 
 
-class PatientForm(forms.Form):
+class PatientForm(OnlyWhatChanged):
     """A patient and, in the same step, the owner: an owner id that is known names that owner, any
     other owner is added."""
 
@@ -58,8 +58,8 @@ class PatientForm(forms.Form):
         if patient is not None:
             kwargs["initial"] = _initial(patient)
         super().__init__(*args, **kwargs)
-        for field in self.fields.values() if patient is not None else ():
-            field.show_hidden_initial = True  # what a colleague changes meanwhile is left alone
+        if patient is not None:
+            self.keep_shown()
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -69,7 +69,10 @@ class PatientForm(forms.Form):
             self.add_error("birth_date", "The birth date lies in the future.")
         if died and (died > today or (born and died < born)):
             self.add_error("deceased_on", "This date can't be right.")
-        if died:
+        unticked = not data.get("deceased") and "deceased" in self.changed_data
+        if died and unticked and "deceased_on" not in self.changed_data:
+            data["deceased_on"] = None  # it lives after all
+        elif died:
             data["deceased"] = True
         return data
 
@@ -123,11 +126,12 @@ class PatientForm(forms.Form):
             and all(not text or owner[name] == text.strip() for name, text in given.items())
         )
 
-    def update(self, user: User, patient: Patient) -> None:
-        """Only what was changed in the form. Raises labs.errors.LabError."""
+    def update(self, user: User, patient: Patient) -> bool:
+        """Only what was changed in the form; returns whether anything was. Raises
+        labs.errors.LabError."""
         data, changed = self.cleaned_data, set(self.changed_data)
-        if "deceased_on" in changed:
-            changed.add("deceased")
+        if changed & {"deceased", "deceased_on"}:
+            changed |= {"deceased", "deceased_on"}
         fields = {name: value for name, value in self._fields().items() if name in changed}
         if "patient_id" in changed and data["patient_id"].strip():
             fields["patient_id"] = data["patient_id"].strip()
@@ -141,6 +145,7 @@ class PatientForm(forms.Form):
                 kg=data["weight_kg"],
                 measured_on=timezone.localdate(),
             )
+        return bool(changed)
 
     def _fields(self) -> dict[str, Any]:
         data = self.cleaned_data
@@ -198,11 +203,15 @@ class DeceasedForm(forms.Form):
         return died
 
 
-class OwnerForm(forms.Form):
-    first_name = forms.CharField(max_length=100, required=False, show_hidden_initial=True)
-    last_name = forms.CharField(max_length=100, required=False, show_hidden_initial=True)
-    phone = forms.CharField(max_length=50, required=False, show_hidden_initial=True)
-    email = forms.EmailField(required=False, label="E-mail", show_hidden_initial=True)
+class OwnerForm(OnlyWhatChanged):
+    first_name = forms.CharField(max_length=100, required=False)
+    last_name = forms.CharField(max_length=100, required=False)
+    phone = forms.CharField(max_length=50, required=False)
+    email = forms.EmailField(required=False, label="E-mail")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.keep_shown()
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -211,7 +220,7 @@ class OwnerForm(forms.Form):
         return data
 
     def changed(self) -> dict[str, Any]:
-        """What was changed in the form: what a colleague changes meanwhile is left alone."""
+        """Only what was changed in the form."""
         return {name: self.cleaned_data[name] for name in self.changed_data}
 
 

@@ -130,11 +130,12 @@ def edit(request: StaffRequest, uuid: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         was = patient.species
         try:
-            form.update(request.user, patient)
+            changed = form.update(request.user, patient)
         except LabError as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, f"{patient} was changed.{_of_its_results(patient, was)}")
+            words = f"{patient} was changed.{_of_its_results(patient, was)}"
+            messages.success(request, words if changed else f"Nothing was changed on {patient}.")
             return redirect("labs:patient", uuid=patient.uuid)
     context = {"form": form, "patient": patient}
     return render(request, "labs/edit_patient.html", context, status=422 if form.errors else 200)

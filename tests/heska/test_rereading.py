@@ -27,11 +27,14 @@ from labs.models import (
     Message,
     Observation,
     Patient,
+    Role,
     UnmatchedResult,
 )
+from labs.report import Report
 from labs.services.intake import journal, reread_plan, rereading
 from labs.services.orphaned import matching
-from labs.services.reviews import review
+from labs.services.registry import patients
+from labs.services.reviews import limits, review
 from tests.factories import make_clinic, make_patient, make_request, make_staff
 from tests.heska import examples
 from tests.shell import lines, said
@@ -520,3 +523,48 @@ def test_two_that_apply_it_at_once_store_it_once(
     assert rereading.apply(message.pk) == (None, True)
     assert LabResult.objects.count() == 2
     assert LabEvent.objects.filter(verb="result.reread").count() == 1
+
+
+def test_the_species_of_an_open_orphan_is_read_anew(newer: Any) -> None:
+    clinic = make_clinic()
+    with pytest.MonkeyPatch.context() as patch:
+        changed_report(patch, lambda r: replace(r, identity=replace(r.identity, species_code="")))
+        post(clinic, examples.load("08"))
+    run = UnmatchedResult.objects.get().runs.get()
+    row = run.observations.exclude(number="").exclude(analyte=None).first()
+    assert row is not None
+    limits.set_limit(
+        acting_user=make_staff(Role.ADMIN, clinic=clinic),
+        clinic=clinic,
+        analyte=row.code,
+        unit=row.unit,
+        low="",
+        species="dog",
+        high="0.001",
+    )
+    newer(lambda patch: None)
+    lines("replay", "--apply")
+    now = run.observations.select_related("result").get(current=True, code=row.code)
+    assert (now.result.species, now.result.limits_for) == ("dog", "dog")
+    assert now.flag_computed == "HH"
+
+
+def test_a_run_that_appears_is_read_by_the_limits_of_the_others(newer: Any) -> None:
+    clinic = make_clinic()
+    ada = make_staff(Role.ADMIN, clinic=clinic)
+    given = {"acting_user": ada, "clinic": clinic, "analyte": "WBC", "unit": "10^3/uL", "low": "0"}
+    limits.set_limit(**given, species="dog", high="999")
+    limits.set_limit(**given, species="cat", high="1")
+    request = make_order(clinic)
+    with pytest.MonkeyPatch.context() as patch:
+        changed_report(patch, lambda r: replace(r, identity=None))
+        post(clinic, story()[1], request)
+    patients.update_patient(acting_user=None, patient=request.patient, species="cat")
+
+    def one_more(report: Report) -> Report:
+        more = replace(report.runs[0], key="more")
+        return replace(report, identity=None, runs=(*report.runs, more))
+
+    newer(lambda patch: changed_report(patch, one_more))
+    lines("replay", "--apply")
+    assert lines("replay", "--compare") == []

@@ -102,7 +102,7 @@ def row_of(
     loose_files: bool,
     own: OwnRange | None = None,
 ) -> Row:
-    flag = _flag_mark(row, row.flag_delivered if row.as_filed is not None else row.flag)
+    flag = _flag_mark(row, row.flag_delivered if void else row.flag)
     measuring = row.range_kind == "measuring"
     warnings = [*row.warnings, *doubts]
     if row.value_kind == "attachment" and not files and not loose_files:
@@ -155,7 +155,7 @@ def row_of(
         files=files,
         void=void,
         own=own,
-        ours=_flag_mark(row, row.own_flag) if void else None,
+        ours=_flag_mark(row, row.own_flag, ours=True) if void else None,
     )
 
 
@@ -174,11 +174,11 @@ def _disagree(row: Observation) -> bool:
     return bool(ours) and given not in ("", "?", "A", "P") and given[0] != ours[0]
 
 
-def _flag_mark(row: Observation, said: str) -> FlagMark | None:
+def _flag_mark(row: Observation, said: str, *, ours: bool = False) -> FlagMark | None:
     if row.not_reported_reason or not said:
         return None
     flag = Flag(said)
-    computed = said != row.flag_delivered or said == row.own_flag
+    computed = ours or said != row.flag_delivered
     by = "by the analyzer"
     if computed:
         by = LIMITS.get(row.critical_source, RANGE) if flag in CRITICAL else RANGE

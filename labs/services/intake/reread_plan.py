@@ -104,6 +104,8 @@ class Plan:
     report: Report
     difference: Difference
     parts: list[Part]
+    # The species for which critical limits were asked of the rows in them.
+    limits_for: str
     # A file as it would be stored, its run's key, and the stored one with the same content.
     files: list[tuple[str | None, Attachment, Attachment | None]] = field(default_factory=list)
 
@@ -144,11 +146,14 @@ def place_of(message: Message, *, lock: bool = False) -> Place:
     else:
         request = requests.get(pk=message.request_id)
         known = runs.of_request(request)
+    held = states.locked(request) if request else None
+    if request and held:
+        request.patient.species = held.species
     return Place(
         request=request,
         unmatched=unmatched,
         known=known,
-        held=states.locked(request) if request else None,
+        held=held,
         parts=parts,
     )
 
@@ -170,8 +175,15 @@ def plan_of(message: Message, report: Report, place: Place) -> Plan:
     stored = versions.newest_readings(
         LabResult.objects.filter(message=message).select_related("run").order_by("pk")
     )
-    parts = _parts(message, report, place, stored)
-    plan = Plan(message=message, report=report, parts=parts, difference=difference_of(message))
+    limits_for = _limits_for(report, place, stored)
+    parts = _parts(message, report, place, stored, limits_for)
+    plan = Plan(
+        message=message,
+        report=report,
+        parts=parts,
+        limits_for=limits_for,
+        difference=difference_of(message),
+    )
     files = _files(plan)
     changes = [part.change for part in parts]
     for change in changes:
@@ -205,14 +217,15 @@ def _contradicts(report: Report, place: Place) -> list[str]:
     return contradictions(report, place.request, place.held.external_id if place.held else "")
 
 
-def _parts(message: Message, report: Report, place: Place, stored: list[LabResult]) -> list[Part]:
+def _parts(
+    message: Message, report: Report, place: Place, stored: list[LabResult], limits_for: str
+) -> list[Part]:
     by_key = {version.run.run_key: version for version in stored}
     rows: dict[int, list[dict[str, Any]]] = {version.pk: [] for version in stored}
     for row in Observation.objects.filter(result__in=stored).order_by("pk"):
         rows[row.result_id].append(_columns(row, OF_ROW) | (row.as_filed or {}))
     # Two messages may describe one run in two ways: the first one's words are the run's.
     own = _described_by(message, place.known.values())
-    limits_for = limits_of(report, place, stored)
     analytes = codes.analytes_for(message, report, limits_for)
     parts = []
     for run in report.runs:
@@ -237,12 +250,12 @@ def _parts(message: Message, report: Report, place: Place, stored: list[LabResul
     return parts
 
 
-def limits_of(report: Report, place: Place, stored: list[LabResult]) -> str:
-    """For which species critical limits are asked: as they were when it was filed, so that only
-    what is read differently differs, and not what an animal turned out to be since."""
-    if stored:
-        return stored[0].limits_for
-    return runs.species_of(report, place.request, place.unmatched)
+def _limits_for(report: Report, place: Place, stored: list[LabResult]) -> str:
+    """For which species critical limits are asked. Where it is its animal's: as when it was filed,
+    so that only what is read differently differs, and not what an animal turned out to be since."""
+    today = runs.species_of(report, place.request, place.unmatched)
+    of_its_animal = place.request is not None and today == place.request.patient.species
+    return stored[0].limits_for if stored and of_its_animal else today
 
 
 def _described_by(message: Message, standing: Iterable[TestRun]) -> set[int]:

@@ -26,7 +26,6 @@ from labs.services.intake.reread_plan import (
     Place,
     Plan,
     difference_of,
-    limits_of,
     message_of,
     place_of,
     plan_of,
@@ -115,8 +114,7 @@ def apply(
 
 def _store(plan: Plan, place: Place, acting_user: User | None, source: str) -> None:
     message, report = plan.message, plan.report
-    limits_for = limits_of(report, place, [part.stored for part in plan.parts if part.stored])
-    analytes = codes.analytes_for(message, report, limits_for)
+    analytes = codes.analytes_for(message, report, plan.limits_for)
     touched = []
     for part in plan.parts:
         if part.change.about and part.run is not None and part.read is not None:
@@ -125,7 +123,7 @@ def _store(plan: Plan, place: Place, acting_user: User | None, source: str) -> N
                 setattr(part.run, column, getattr(described, column))
             quick.update(part.run, *OF_RUN)
         if part.change.version_differs:
-            touched.append(_store_version(message, report, part, place, analytes, limits_for))
+            touched.append(_store_version(message, report, part, place, analytes, plan.limits_for))
     _store_files(plan)
     read = as_read(report)
     adapter = vendors.get(message.vendor).adapter_version

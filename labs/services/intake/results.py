@@ -75,6 +75,7 @@ def _file_onto(request: LabRequest, message: Message, report: Report) -> list[st
     """File onto the request, which is locked, in the caller's transaction; or what of the report
     contradicts it, and then nothing is filed."""
     held = states.locked(request)
+    request.patient.species = held.species
     first = states.nothing_came(request, held)
     known = {} if first else runs.of_request(request)
     if against := _against(report, request, held, known):

@@ -96,8 +96,10 @@ def store(
             stored.happened.extend(alarms.raise_for(stored_run, result, rows))
         # A split orphan's runs stand on several.
         whose = request or stored_run.request
-        if whose is not None and result.ranges_void(whose.patient.species):
-            species.assess([stored_run], whose.patient.species)
+        if whose is not None:
+            now = whose.patient.species
+            if result.ranges_void(now) or limits_for != now:
+                species.assess([stored_run], now)
         stored.runs.append((stored_run.requested_test_id, result.status, stored_run.review_state))
     _attach(message, None, report.files)
     return stored

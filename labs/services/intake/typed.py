@@ -31,7 +31,7 @@ from labs.services.intake import versions
 from labs.services.intake.rows import Known, digest, fit, observation, observations
 from labs.services.orders import ordering, states, submissions
 from labs.services.registry.patients import require_animal
-from labs.services.reviews import alarms
+from labs.services.reviews import alarms, species
 from labs.services.reviews.limits import with_limits
 from labs.values import read_number
 
@@ -137,6 +137,7 @@ def type_result(
                 retrospective=True,
                 form_key=form_key,
             )
+            patient.species = species.of(patient.pk)
             request.typed = True
             request.save(update_fields=["typed"])
             test = request.tests.get()

@@ -111,7 +111,15 @@ def refresh(run: TestRun) -> None:
     for row in wrong:
         row.current = not row.current
     Observation.objects.bulk_update(wrong, ["current"])
-    if run.review_state == ReviewState.REVIEWED and not _says_what_was_signed(run, current):
+    reopen(run)
+
+
+def reopen(run: TestRun) -> None:
+    """Where it was signed, and does not say any more what was. Whoever calls it refreshes the state
+    of the request."""
+    if run.review_state != ReviewState.REVIEWED:
+        return
+    if not _says_what_was_signed(run, run.versions.get(current=True)):
         run.review_state = ReviewState.CHANGED
         run.save(update_fields=["review_state"])
 

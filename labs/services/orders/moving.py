@@ -66,7 +66,7 @@ def move_request(
             raise InvalidInput(f"It is {patient.name}'s request already.")
         if now.cancelled_at is not None:
             raise InvalidInput("This request was cancelled. Order the tests for the other animal.")
-        keep_standing(patient)
+        patient.species = keep_standing(patient)
         was = now.patient
         if now.sent_for_id is None and _has_left(now):
             now.sent_for = was

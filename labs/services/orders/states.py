@@ -111,6 +111,7 @@ LOCKED = Compiled(
         "tests__panel_id",
         "tests__panel__code",
         "tests__panel__name",
+        "patient__species",
     )
 )
 # While a request is in one of these, no run stands on it: `derive` gives them for no other reason,
@@ -130,11 +131,12 @@ class Locked:
     tests: list[RequestedTest]
     submission: str | None
     external_id: str
+    species: str
 
 
 def locked(request: LabRequest) -> Locked:
     """For a caller that has locked the request: a statement of its own, because one that waited
-    for the lock shows what it joins as it was before."""
+    for the lock shows what it joins as it was before. So is the patient's species."""
     rows = LOCKED.rows(pk=request.pk)
     tests = [
         RequestedTest(
@@ -146,11 +148,13 @@ def locked(request: LabRequest) -> Locked:
             withdrawn=withdrawn,
             panel=Panel(pk=panel_pk, code=code, name=name),
         )
-        for _, _, pk, test_request_id, state, refusal, withdrawn, panel_pk, code, name in rows
+        for _, _, pk, test_request_id, state, refusal, withdrawn, panel_pk, code, name, _ in rows
         if pk is not None
     ]
-    submission, external_id, *_ = rows[0]
-    return Locked(tests=tests, submission=submission, external_id=external_id or "")
+    submission, external_id, *_, species = rows[0]
+    return Locked(
+        tests=tests, submission=submission, external_id=external_id or "", species=species
+    )
 
 
 def nothing_came(request: LabRequest, held: Locked) -> bool:

@@ -337,4 +337,6 @@ def locked(request_id: int) -> LabRequest:
     # While we waited for the lock it may have been moved to another patient: PostgreSQL then finds
     # no row, because the patient that it had joined is no longer the request's.
     found: LabRequest = rows.filter(pk=request_id).first() or rows.get(pk=request_id)
+    # What it joins is shown as it was before it waited: by its species results are judged.
+    found.patient.refresh_from_db(fields=["species"])
     return found

@@ -94,7 +94,7 @@ def match(
         elif retrospective_tests:
             add_tests(request, _panels(runs))
         _move(runs, request)
-        species.assess(runs, patient.species)
+        species.assess(runs, species.of(patient.pk))
         _withdraw(runs, request)
         decide(
             unmatched,

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from labs import roles
 from labs.errors import SentBefore
-from labs.models import Clinic, Patient, Visit, Weight
+from labs.models import Clinic, Patient, Visit, Weight, vocabulary
 from labs.services import bulk
 from labs.services.events import record
 from labs.services.registry import csv_patients, csv_visits
@@ -53,7 +53,7 @@ def check_patients(*, acting_user: User | None, clinic: Clinic, content: bytes) 
         lines, problems = csv_patients.read(content, today(clinic))
         first = copy.deepcopy(lines[:SHOWN])  # an id that is given is not one that was read
         with transaction.atomic():
-            report = _bring(acting_user, clinic, lines, problems)
+            report, _ = _bring(acting_user, clinic, lines, problems)
             transaction.set_rollback(True)
     except ImportRefused as refused:
         return Check(lines=first, problems=refused.problems)
@@ -82,7 +82,9 @@ def import_patients(
     roles.require(acting_user, clinic, "administer")
     lines, problems = csv_patients.read(content, today(clinic))
     with transaction.atomic():
-        return _bring(acting_user, clinic, lines, problems, form_key)
+        report, corrected = _bring(acting_user, clinic, lines, problems, form_key)
+    species_of_results.follow(corrected)
+    return report
 
 
 def _bring(
@@ -91,10 +93,12 @@ def _bring(
     lines: list[PatientLine],
     problems: list[Problem],
     form_key: UUID | None = None,
-) -> dict[str, Any]:
-    """In the caller's transaction."""
+) -> tuple[dict[str, Any], list[int]]:
+    """In the caller's transaction. Returns with the report whose species it corrected."""
     # One import of a clinic at a time: two with the same new owner would make two of it.
     Clinic.objects.select_for_update(no_key=True).get(pk=clinic.pk)
+    # Whoever edits a record waits: what they wrote after it was read would be written over.
+    vocabulary.lock(clinic.pk)
     if form_key and Patient.objects.filter(clinic=clinic, form_key=form_key).exists():
         raise SentBefore(
             "Nothing was imported now: this form was sent before, and its patients are there."
@@ -122,7 +126,7 @@ def _bring(
     for line in lines:
         if line.number in owner_of:
             line.patient["owner_id"] = owners.stored[owner_of[line.number]].pk
-    report = _write_patients(clinic, lines, known, form_key)
+    report, corrected = _write_patients(clinic, lines, known, form_key)
     if merged:
         report["merged"] = merged
     report["weights"] = _write_weights(clinic, lines, known)
@@ -134,7 +138,7 @@ def _bring(
         created=report["created"],
         updated=report["updated"],
     )
-    return report
+    return report, corrected
 
 
 def _follow_merges(
@@ -197,10 +201,11 @@ def _write_patients(
     lines: list[PatientLine],
     known: dict[str, Patient],
     form_key: UUID | None,
-) -> dict[str, Any]:
-    """Adds what is new to `known`. The first that is new has the form's key."""
+) -> tuple[dict[str, Any], list[int]]:
+    """Adds what is new to `known`. The first that is new has the form's key. Returns with the
+    report whose species was another one."""
     given, fresh, created = [], [], 0
-    corrected = []  # whose species was another one
+    corrected: list[int] = []
     for line in lines:
         if not line.patient_id:
             line.patient_id = new_patient_id()
@@ -213,18 +218,17 @@ def _write_patients(
             if stored is None and created == 1:
                 patient.form_key = form_key
             if stored is not None and stored.species != patient.species:
-                corrected.append((stored.pk, patient))
+                corrected.append(stored.pk)
             fresh.append(patient)
             known[line.patient_id] = patient
-    species_of_results.lock_results(pk for pk, _ in corrected)
     bulk.upsert(fresh, unique=["clinic", "patient_id"], columns=_fields(PATIENT_COLUMNS))
-    species_of_results.corrected(patient for _, patient in corrected)
-    return {
+    report = {
         "created": created,
         "updated": len(fresh) - created,
         "unchanged": len(lines) - len(fresh),
         "given": given,
     }
+    return report, corrected
 
 
 def _fields(columns: Sequence[str]) -> list[str]:

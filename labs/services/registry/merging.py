@@ -78,7 +78,7 @@ def merge(*, acting_user: User | None, survivor: Patient, merged: Patient, seen:
         if LabRequest.objects.filter(patient=merged).exclude(pk__in=requests).exists():
             raise Stale(f"Something was ordered for {merged} just now. Look at both again.")
         moved = merged_rows.move(requests, survivor, merged)
-        species.assess(TestRun.objects.filter(request__in=requests), survivor.species)
+        _hold(requests, survivor)
         Patient.objects.filter(pk=merged.pk).update(merged_into=survivor)
         made = Merge.objects.create(
             clinic=clinic,
@@ -126,7 +126,7 @@ def undo(*, acting_user: User | None, merge: Merge, reason: str) -> Merge:
             raise Stale("A result was matched to one of these requests just now. Look again.")
         into, merged = _both(into, merged)
         merged_rows.move_back(merge, into, merged)
-        species.assess(TestRun.objects.filter(request__in=going), merged.species)
+        _hold(going, merged)
         _look_again(merge, going)
         Patient.objects.filter(pk=merged.pk).update(merged_into=None)
         merge.undone_at, merge.undone_by = timezone.now(), acting_user
@@ -217,6 +217,12 @@ def _look_again(merge: Merge, requests: list[int]) -> None:
     touched.update(review_state=ReviewState.WAITING)
     for request in LabRequest.objects.filter(pk__in=opened).order_by("pk"):
         states.refresh(request)
+
+
+def _hold(requests: list[int], patient: Patient) -> None:
+    """Their results are held against that animal's species."""
+    rows = LabRequest.objects.filter(pk__in=requests).select_related("clinic")
+    species.of_requests(rows.order_by("pk"), patient.species)
 
 
 def _record(verb: str, merge: Merge, acting_user: User | None, **data: Any) -> None:

@@ -48,16 +48,18 @@ def followed(patient: Patient) -> Patient:
     return rows.get(pk=into) if into else patient
 
 
-def keep_standing(patient: Patient) -> None:
-    """Until the end of the caller's transaction nobody merges this record away. Raises Stale where
-    somebody has."""
-    rows = Patient.objects.select_for_update(no_key=True).only("merged_into")
-    into = rows.get(pk=patient.pk).merged_into
+def keep_standing(patient: Patient) -> str:
+    """Until the end of the caller's transaction nobody merges this record away, or corrects its
+    species: returned as it is now. Raises Stale where somebody has merged it."""
+    rows = Patient.objects.select_for_update(no_key=True).only("merged_into", "species")
+    now = rows.get(pk=patient.pk)
+    into = now.merged_into
     if into is not None:
         raise Stale(
             f"{patient} was merged into {into} in the meantime. Nothing was written; go on with "
             f"{into}."
         )
+    return str(now.species)
 
 
 def create_patient(
@@ -120,14 +122,10 @@ def update_patient(*, acting_user: User | None, patient: Patient, **fields: Any)
     for field, value in fields.items():
         setattr(patient, field, value)
     with transaction.atomic():
-        if "species" in fields:
-            species_of_results.lock_results([patient.pk])
         # The names' lock before the animal's, as everywhere.
         vocabulary.lock(patient.clinic_id)
         keep_standing(patient)
         _save(patient, only=fields)
-        if "species" in fields:
-            species_of_results.corrected([patient])
         if fields:
             record(
                 "patient.changed",
@@ -137,6 +135,8 @@ def update_patient(*, acting_user: User | None, patient: Patient, **fields: Any)
                 patient=patient,
                 fields=sorted(fields),
             )
+    if "species" in fields:
+        species_of_results.follow([patient.pk])
 
 
 def create_owner(

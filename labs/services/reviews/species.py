@@ -3,51 +3,59 @@ and flags that came with them are used for nothing then, so what we say is all t
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q
 
 from labs import limits, values
 from labs.models import Alarm, LabRequest, Observation, Patient, TestRun
-from labs.services import bulk
+from labs.services.intake import versions
 from labs.services.intake.rows import Known, analytes_by_code
+from labs.services.orders import states
 from labs.services.reviews import alarms
 from labs.services.reviews.limits import with_limits
 
 OURS = ("critical_low", "critical_high", "critical_source", "flag_computed", "warnings")
 
 
-def lock_results(patients: Iterable[int]) -> None:
-    """The head rows of all that stands on those records, until the end of the caller's transaction:
-    before the records themselves, as whoever files, moves or matches takes them."""
-    rows = LabRequest.objects.select_for_update(of=("self",)).order_by("pk").only("pk")
-    for _ in bulk.find(rows, "patient", patients):
-        pass
-
-
-def corrected(patients: Iterable[Patient]) -> None:
-    """The species on those records, of one clinic, may be another one by now; in the caller's
-    transaction, after `lock_results` and the change. All their results are held against it."""
-    by_species = defaultdict(list)
+def follow(patients: Iterable[int]) -> None:
+    """The species on those records may be another one by now: all their results are held against
+    it, and what does not say any more what was signed opens again. For each record a transaction of
+    its own, after the change is committed: there the results' lock comes first, as for whoever
+    files, moves or matches, and it sees the species of now."""
     for patient in patients:
-        by_species[patient.species].append(patient.pk)
-    runs = TestRun.objects.select_related("clinic", "request", "unmatched").order_by("pk")
-    for species, pks in by_species.items():
-        for start in range(0, len(pks), bulk.BATCH):
-            assess(runs.filter(request__patient__in=pks[start : start + bulk.BATCH]), species)
+        with transaction.atomic():
+            rows = LabRequest.objects.select_for_update(of=("self",)).select_related("clinic")
+            requests = list(rows.filter(patient=patient).order_by("pk"))
+            if requests:
+                of_requests(requests, of(patient))
 
 
-def assess(runs: Iterable[TestRun], species: str | None) -> None:
+def of_requests(requests: Iterable[LabRequest], species: str) -> None:
+    """As `assess`, for all that stands on those requests of one clinic, which are locked."""
+    by_pk = {request.pk: request for request in requests}
+    runs = TestRun.objects.filter(request__in=by_pk).select_related("clinic", "request")
+    for pk in sorted({run.request_id for run in assess(runs.order_by("pk"), species)}):
+        states.refresh(by_pk[pk])
+
+
+def of(patient: int) -> str:
+    """As it is now: whoever waited for a lock has read it before."""
+    return str(Patient.objects.values_list("species", flat=True).get(pk=patient))
+
+
+def assess(runs: Iterable[TestRun], species: str | None) -> list[TestRun]:
     """Those runs, of one clinic, are on the record of an animal of that species by now, or on
     nobody's (None). What came for another species is held against our critical limits for this one
     alone; what came for this one, but was filed by the limits of another, by its own ranges and our
-    limits for this one; all else stands as it was filed. Alarms follow. In the caller's
-    transaction, after the runs went there; one statement where nothing is to be done."""
+    limits for this one; all else stands as it was filed. Alarms follow, and what was signed opens
+    again where it says something else now. In the caller's transaction, after the runs went there;
+    one statement where nothing is to be done. Returns the runs of which something changed."""
     by_pk = {run.pk: run for run in runs}
     rows = Observation.objects.filter(run__in=by_pk).select_related("result").order_by("pk")
-    as_it_came = Q(as_filed=None)
+    as_it_came = Q(as_filed__isnull=True)
     if species is not None:
         of_another = ~Q(result__species=species) & Q(result__species__isnull=False)
         as_it_came &= ~of_another & Q(result__limits_for=species)
@@ -65,8 +73,11 @@ def assess(runs: Iterable[TestRun], species: str | None) -> None:
         row.as_filed = filed if species is not None and not _stands(row, species) else None
         changed.append(row)
     Observation.objects.bulk_update(changed, [*OURS, "as_filed"], batch_size=50)
-    for pk in sorted({row.run_id for row in changed}):
-        alarms.look_again(by_pk[pk], Alarm.Ended.REASSESSED)
+    touched = [by_pk[pk] for pk in sorted({row.run_id for row in changed})]
+    for run in touched:
+        alarms.look_again(run, Alarm.Ended.REASSESSED)
+        versions.reopen(run)
+    return touched
 
 
 def _stands(row: Observation, species: str) -> bool:

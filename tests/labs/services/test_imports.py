@@ -373,9 +373,9 @@ def test_statements_come_by_the_batch_not_by_the_row(django_assert_max_num_queri
     # About twenty of them count the names (labs/models/vocabulary.py); the more columns a patient
     # has, the fewer of them go into one statement on SQLite.
     content = "\n".join([header, *lines]).encode()
-    with django_assert_max_num_queries(47):  # one more to take it back
+    with django_assert_max_num_queries(48):  # one more to take it back
         check_patients(acting_user=None, clinic=clinic, content=content)
-    with django_assert_max_num_queries(46):
+    with django_assert_max_num_queries(47):
         bring(clinic, *lines, header=header)
     with django_assert_max_num_queries(10):
         bring(clinic, *lines, header=header)

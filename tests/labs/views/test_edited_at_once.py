@@ -20,11 +20,14 @@ SignIn = Callable[[User], Client]
 
 def shown(client: Client, address: str) -> dict[str, str]:
     """What a browser would send back of that page, untouched."""
-    page = client.get(address).content.decode()
+    return fields_of(client.get(address).content.decode())
+
+
+def fields_of(page: str) -> dict[str, str]:
     (form,) = re.findall(r'(?s)<form method="post" class="sheetform".*?</form>', page)
     sent = {}
     for tag in re.findall(r"<input[^>]*>", form):
-        said = dict(re.findall(r'(\w+)="([^"]*)"', tag))
+        said = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
         if said.get("type") != "checkbox" or " checked" in tag:
             sent[said["name"]] = said.get("value", "on" if said["type"] == "checkbox" else "")
     for name, options in re.findall(r'(?s)<select name="(\w+)".*?>(.*?)</select>', form):
@@ -99,3 +102,43 @@ def test_a_corrected_species_is_said_with_what_it_means(
     factories.make_result(factories.make_request(patient, accepted=True))
     said = client.post(address, shown(client, address) | {"species": "dog"}, follow=True)
     assert "held against the limits for its species now" in said.content.decode()
+
+
+def test_an_animal_that_lives_after_all_is_not_dead_again_by_an_older_form(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    patient = factories.make_patient(clinic, deceased=True, deceased_on=date(2026, 1, 1))
+    client, address = signed_in(alice), reverse("labs:edit_patient", args=[patient.uuid])
+    unticked = {k: v for k, v in shown(client, address).items() if k != "deceased"}
+    for sent in (unticked, unticked | {"deceased_on": ""}, unticked):
+        save(client, address, sent)
+        patient.refresh_from_db()
+        assert (patient.deceased, patient.deceased_on) == (False, None)
+
+
+def test_a_form_that_says_not_with_what_it_was_opened_is_held_against_the_record(
+    clinic: Clinic, alice: User, signed_in: SignIn
+) -> None:
+    patient = factories.make_patient(
+        clinic, species="dog", breed="Pug", deceased=True, deceased_on=date(2026, 1, 1)
+    )
+    client, address = signed_in(alice), reverse("labs:edit_patient", args=[patient.uuid])
+    bare = {k: v for k, v in shown(client, address).items() if not k.startswith("initial-")}
+    changed = bare | {"species": "cat", "breed": "Siamese", "birth_date": "2999-01-01"}
+    refused = client.post(address, changed)
+    assert refused.status_code == 422
+    save(client, address, fields_of(refused.content.decode()), birth_date="2020-05-01")
+    patient.refresh_from_db()
+    assert (patient.species, patient.breed) == ("cat", "Siamese")
+    del bare["deceased"]
+    save(client, address, bare, breed="", birth_date="", species="cat", deceased_on="")
+    patient.refresh_from_db()
+    assert (patient.breed, patient.birth_date, patient.deceased) == ("", None, False)
+
+
+def test_nothing_changed_is_said_so(clinic: Clinic, alice: User, signed_in: SignIn) -> None:
+    patient = factories.make_patient(clinic, name="Mia", birth_date=date(2020, 2, 29))
+    client, address = signed_in(alice), reverse("labs:edit_patient", args=[patient.uuid])
+    answer = client.post(address, shown(client, address), follow=True)
+    assert "Nothing was changed on Mia" in answer.content.decode()
+    assert not LabEvent.objects.filter(verb="patient.changed").exists()
