@@ -37,8 +37,10 @@ def of_requests(requests: Iterable[LabRequest], species: str) -> None:
     """As `assess`, for all that stands on those requests of one clinic, which are locked."""
     by_pk = {request.pk: request for request in requests}
     runs = TestRun.objects.filter(request__in=by_pk).select_related("clinic", "request")
-    for pk in sorted({run.request_id for run in assess(runs.order_by("pk"), species)}):
-        states.refresh(by_pk[pk])
+    touched = {run.request_id for run in assess(runs.order_by("pk"), species)}
+    for pk, request in by_pk.items():
+        if pk in touched:
+            states.refresh(request)
 
 
 def of(patient: int) -> str:
