@@ -40,11 +40,11 @@ def message(stack: Stack, name: str, number: int = 0, value: str = "") -> Sent:
     )
 
 
-def send_once(stack: Stack, log: Log, sent: Sent) -> tuple[Answer, float]:
+def send_once(stack: Stack, log: Log, sent: Sent, patience: float = 60) -> tuple[Answer, float]:
     index = next(i for i, c in enumerate(stack.clinics) if c["pk"] == sent.clinic)
     log.sending(sent)
     began = time.monotonic()
-    answer = stack.post(sent.target, sent.body, clinic=index, patience=60)
+    answer = stack.post(sent.target, sent.body, clinic=index, patience=patience)
     log.answered(sent, answer.status, answer.receipt, answer.headers.get("retry-after"))
     return answer, time.monotonic() - began
 
