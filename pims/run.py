@@ -126,10 +126,15 @@ def granian(host: str, port: int, workers: str) -> list[str]:
     Measured with two workers: with 4 threads each, 10 half-sent bodies blocked everybody; with
     these, 200 cost a good request nothing. They are started on demand, so that ordinary traffic
     uses a few, with a few database connections.
+
+    A thread that ends, or takes a request, just as another one comes can leave that one without a
+    thread until the next comes (granian 2.8.7 and 2.8.9, `BlockingRunnerPool::run`; 2 of 58 rounds
+    of 200 half-sent bodies where threads were ending). So they end as rarely as granian allows.
     """
     options = (
         f"--interface wsgi --host {host} --port {port} --workers {workers} "
-        "--blocking-threads 512 --backlog 2048 --backpressure 512 "
+        "--blocking-threads 512 --blocking-threads-idle-timeout 600 "
+        "--backlog 2048 --backpressure 512 "
         # A worker that dies again at once ends the whole server, which the supervisor then sees.
         "--respawn-failed-workers --respawn-interval 0.5 --workers-kill-timeout 5 "
         "--log-level error"  # a warning at each start says that these are many threads

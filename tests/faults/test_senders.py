@@ -39,9 +39,8 @@ def send_as_heska(stack: Stack, log: Log, sent: Sent) -> tuple[Answer, float, in
 
 
 def test_half_sent_bodies_starve_nobody(stack: Stack, log: Log, full: bool) -> None:
-    """While others wait, granian 2.8 may leave a lone request without a thread until the next one
-    comes (as in its issue 873, which mended the rest: 2 of 27 rounds of 200 half-sent bodies at an
-    application that only reads). The next one is that same result, sent again."""
+    """A request that granian leaves without a thread (see `pims.run.granian`) waits for the next
+    one, and the next one is that same result, sent again."""
     target = f"/api/labresults/{stack.clinics[0]['requests'][0]['key']}"
     with contextlib.ExitStack() as opened:
         for _ in range(HALF_SENT):
