@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 OWNER_COLUMNS = ("first_name", "last_name", "phone", "email")
+# Written as they are typed; an empty id and an unknown owner are read first.
+PATIENT_COLUMNS = (
+    *("name", "species", "breed", "sex", "birth_date", "birth_date_estimated", "microchip"),
+    *("deceased", "deceased_on"),
+)
 
 
 class PatientForm(OnlyWhatChanged):
@@ -149,18 +154,9 @@ class PatientForm(OnlyWhatChanged):
 
     def _fields(self) -> dict[str, Any]:
         data = self.cleaned_data
-        names = (
-            "name",
-            "species",
-            "breed",
-            "sex",
-            "birth_date",
-            "birth_date_estimated",
-            "microchip",
-            "deceased",
-            "deceased_on",
-        )
-        return {name: data[name] for name in names} | {"neutered": YES_NO[data["neutered"]]}
+        return {name: data[name] for name in PATIENT_COLUMNS} | {
+            "neutered": YES_NO[data["neutered"]]
+        }
 
     def _owner(self, user: User, clinic: Clinic) -> Owner | None:
         data = self.cleaned_data
@@ -265,21 +261,7 @@ def _initial(patient: Patient) -> dict[str, Any]:
     neutered = {True: "yes", False: "no", None: ""}[patient.neutered]
     owner = patient.owner
     return {
-        **{
-            name: getattr(patient, name)
-            for name in (
-                "name",
-                "patient_id",
-                "species",
-                "breed",
-                "sex",
-                "birth_date",
-                "birth_date_estimated",
-                "microchip",
-                "deceased",
-                "deceased_on",
-            )
-        },
+        **{name: getattr(patient, name) for name in ("patient_id", *PATIENT_COLUMNS)},
         "neutered": neutered,
         "weight_kg": _grams(getattr(patient, "weight_kg", None)),
         "owner_id": owner.owner_id if owner else "",

@@ -1,5 +1,7 @@
-"""Values that came for another species than that of the animal they turned out to be of. The ranges
-and flags that came with them are used for nothing then, so what we say is all that is said."""
+"""Values of an animal that turned out to be of another species. Where they were measured for
+another one, the ranges and flags that came with them are used for nothing, so what we say is all
+that is said; where only our limits were another species', those of the right one take their place.
+"""
 
 from __future__ import annotations
 
@@ -65,14 +67,14 @@ def assess(runs: Iterable[TestRun], species: str | None) -> list[TestRun]:
     changed = []
     for row in rows.exclude(as_it_came):
         filed = row.as_filed or {column: getattr(row, column) for column in OURS}
-        said = filed
+        said, as_filed = filed, None
         if species is not None and not _stands(row, species):
             if known is None:
                 known = _known(by_pk.values(), species)
-            said = _said(row, filed, known.get(row.analyte_id or 0), species)
+            said, as_filed = _said(row, filed, known.get(row.analyte_id or 0), species), filed
         for column, value in said.items():
             setattr(row, column, value)
-        row.as_filed = filed if species is not None and not _stands(row, species) else None
+        row.as_filed = as_filed
         changed.append(row)
     Observation.objects.bulk_update(changed, [*OURS, "as_filed"], batch_size=50)
     touched = [by_pk[pk] for pk in sorted({row.run_id for row in changed})]

@@ -278,6 +278,18 @@ def in_a_thread(act: Callable[[], object]) -> tuple[threading.Thread, list[objec
     return thread, got
 
 
+def go_on(go: threading.Event, *threads: threading.Thread) -> None:
+    """After the second one has come to where it waits for the first."""
+    time.sleep(1)
+    go.set()
+    for thread in threads:
+        thread.join()
+
+
+def raised(got: list[object]) -> list[object]:
+    return [each for each in got if isinstance(each, Exception)]
+
+
 needs_locks = pytest.mark.skipif(
     connection.vendor == "sqlite", reason="SQLite has one writer at a time, whatever is locked"
 )
@@ -306,11 +318,8 @@ def test_a_result_that_is_filed_at_that_moment_follows(
     )
     assert read.wait(20)
     two, edited = in_a_thread(lambda: edit(Patient.objects.get(pk=mia.pk), "cat"))
-    time.sleep(1)
-    go.set()
-    one.join()
-    two.join()
-    assert not [each for each in said + edited if isinstance(each, Exception)]
+    go_on(go, one, two)
+    assert not raised(said + edited)
     row = Observation.objects.get(run__request=request)
     assert (row.critical_high, row.flag_computed) == ("6", "HH")
 
@@ -337,10 +346,7 @@ def test_an_import_and_an_edit_at_one_moment(mia: Patient, monkeypatch: pytest.M
     )
     assert read.wait(20)
     two, edited = in_a_thread(lambda: edit(Patient.objects.get(pk=mia.pk), "cat"))
-    time.sleep(1)
-    go.set()
-    one.join()
-    two.join()
-    assert not [each for each in brought + edited if isinstance(each, Exception)]
+    go_on(go, one, two)
+    assert not raised(brought + edited)
     mia.refresh_from_db()
     assert (mia.species, mia.breed, stored(run)["critical_high"]) == ("cat", "Manx", "6")
